@@ -1,0 +1,90 @@
+"""``medsynth dataset``: look at a data set before training on it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from medsynth.cli.settings import Data
+
+if TYPE_CHECKING:
+    from medsynth.dataset.audit import Audit
+
+__all__ = ["app"]
+
+_EXAMPLES = 3
+
+app = typer.Typer(no_args_is_help=True, help="Look at a data set before training on it.")
+
+
+class FailOn(StrEnum):
+    """Severities that can make ``audit`` fail."""
+
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@app.command()
+def audit(
+    data: Data,
+    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the findings as JSON.")] = None,
+    fail_on: Annotated[
+        FailOn | None, typer.Option(help="Exit with 1 where there is a finding of this severity or worse.")
+    ] = None,
+) -> None:
+    """Find copies across the split, unreadable files, imbalance and other traps.
+
+    Example: medsynth dataset audit scans/ --json audit.json --fail-on error
+    """
+    from medsynth.dataset import audit_dataset, load_dataset
+    from medsynth.errors import CheckFailedError
+    from medsynth.outputs import write_json
+    from medsynth.progress import progress_bar
+
+    table = load_dataset(data)
+    with progress_bar("audit", "images") as report:
+        result = audit_dataset(table, on_progress=lambda done, total: report(done, total, {}))
+    if json is not None:
+        write_json(json, result.to_dict())
+    _show(result)
+    if fail_on is not None and (failing := result.at_least(fail_on.value)):
+        codes = ", ".join(finding.code for finding in failing)
+        raise CheckFailedError(
+            f"{result.source}: the audit has findings of severity {fail_on.value} or worse: {codes}. "
+            "Mend the data as advised, or choose another --fail-on."
+        )
+
+
+def _show(audit: Audit) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    console.print(f"{audit.source}: {audit.images} images", markup=False, highlight=False)
+    for part, counts in audit.parts.items():
+        classes = ", ".join(f"{name} {count}" for name, count in counts.items())
+        console.print(f"  {part}: {classes}", markup=False, highlight=False)
+    if not audit.findings:
+        console.print("Nothing found.")
+        return
+    table = Table("finding", "what was found, where, and what to do", show_lines=True)
+    colour = {"info": "blue", "warning": "yellow", "error": "red"}
+    for finding in audit.findings:
+        title = Text.assemble((finding.severity, colour[finding.severity]), "\n", finding.code)
+        title.no_wrap = True
+        examples = [f"- {_flat(entry)}" for entry in finding.evidence.get("examples", ())[:_EXAMPLES]]
+        table.add_row(title, Text("\n".join([finding.message, *examples, finding.advice])))
+    console.print(table)
+
+
+def _flat(entry: Any) -> str:
+    """One example of the evidence in one line: names, reasons and numbers in the order in which they stand."""
+    if isinstance(entry, dict):
+        return ", ".join(_flat(value) for value in entry.values())
+    if isinstance(entry, list):
+        return " x ".join(map(str, entry)) if all(isinstance(value, int) for value in entry) else ", ".join(entry)
+    return f"{entry:.3f}" if isinstance(entry, float) else str(entry)

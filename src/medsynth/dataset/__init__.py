@@ -1,0 +1,22 @@
+"""Data sets: load, split, decode, audit."""
+
+from __future__ import annotations
+
+from medsynth.dataset.arrays import from_arrays
+from medsynth.dataset.audit import Audit, Finding, audit_dataset
+from medsynth.dataset.load import load_dataset
+from medsynth.dataset.phantom import make_phantom
+from medsynth.dataset.table import PARTS, Dataset, Decoded, Skipped
+
+__all__ = [
+    "PARTS",
+    "Audit",
+    "Dataset",
+    "Decoded",
+    "Finding",
+    "Skipped",
+    "audit_dataset",
+    "from_arrays",
+    "load_dataset",
+    "make_phantom",
+]

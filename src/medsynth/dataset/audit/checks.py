@@ -1,0 +1,155 @@
+"""Checks of single images and of counts; ``readable`` is the table of the rows that the survey could read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medsynth.dataset.audit.findings import Finding
+
+if TYPE_CHECKING:
+    from medsynth.dataset.audit.survey import Survey
+    from medsynth.dataset.table import Dataset
+
+__all__ = [
+    "EXAMPLES",
+    "class_imbalance",
+    "counted",
+    "left_out",
+    "mixed_bit_depth",
+    "odd_sizes",
+    "size_tells_class",
+    "unreadable",
+]
+
+EXAMPLES = 10
+"""How many examples a finding shows."""
+
+_IMBALANCE = 3.0  # Where accuracy of a blind guess passes 75 % for two classes.
+_ODD_SIDE = 4.0
+_ODD_ASPECT = 2.0
+_TELLING_AUC = 0.8
+_TELLING_LEAST = 10
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 image``, ``2 images``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def left_out(data: Dataset) -> Iterator[Finding]:
+    """Files and rows that the loader passed over."""
+    if data.skipped:
+        yield Finding(
+            code="left-out",
+            severity="warning",
+            message=f"Left out when the data were listed (files, folders or rows): {len(data.skipped)}.",
+            evidence={"count": len(data.skipped), "examples": [asdict(entry) for entry in data.skipped[:EXAMPLES]]},
+            advice="Mend them, or make sure that they do not belong to the data.",
+        )
+
+
+def unreadable(data: Dataset, survey: Survey) -> Iterator[Finding]:
+    """Images that cannot be decoded."""
+    if not survey.failures:
+        return
+    had, have = data.counts(), data.take(survey.rows).counts()
+    emptied = [name for name in data.classes if had[name] and not have[name]]
+    examples = [{"name": data.names[row], "reason": reason} for row, reason in survey.failures.items()]
+    yield Finding(
+        code="unreadable",
+        severity="error" if emptied else "warning",
+        message=f"{len(examples)} of {len(data)} images cannot be read."
+        + (f" None is left of {', '.join(emptied)}." if emptied else ""),
+        evidence={"count": len(examples), "examples": examples[:EXAMPLES]},
+        advice="Restore them from their source or delete them; until then they are skipped.",
+    )
+
+
+def class_imbalance(data: Dataset) -> Iterator[Finding]:
+    """Training images of the commonest class against those of the rarest."""
+    counts = data.part("train").counts() if "train" in data.split else data.counts()
+    rare, common = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    ratio = counts[common] / max(1, counts[rare])
+    if ratio >= _IMBALANCE:
+        yield Finding(
+            code="class-imbalance",
+            severity="warning",
+            message=f"'{common}' has {ratio:.1f} times as many training images as '{rare}' "
+            f"({counts[common]} and {counts[rare]}).",
+            evidence={"ratio": ratio, "counts": counts},
+            advice="Judge by the recall of each class and by AUC, not by accuracy, and keep class weights on.",
+        )
+
+
+def odd_sizes(readable: Dataset, survey: Survey) -> Iterator[Finding]:
+    """Images whose longer side or aspect is far from the median: icons, strips, screenshots."""
+    if not len(readable):
+        return
+    side = survey.sizes.max(axis=1)
+    aspect = survey.sizes[:, 1] / survey.sizes[:, 0]
+    off_side = np.abs(np.log(side / np.median(side))) > np.log(_ODD_SIDE)
+    off_aspect = np.abs(np.log(aspect / np.median(aspect))) > np.log(_ODD_ASPECT)
+    odd = np.flatnonzero(off_side | off_aspect).tolist()
+    if odd:
+        examples = [{"name": readable.names[row], "size": survey.sizes[row].tolist()} for row in odd[:EXAMPLES]]
+        median = [float(value) for value in np.median(survey.sizes, axis=0)]
+        yield Finding(
+            code="odd-size",
+            severity="warning",
+            message=f"{len(odd)} of {len(readable)} images have a size or aspect far from the median, "
+            f"{median[0]:.0f}x{median[1]:.0f} (height x width).",
+            evidence={"count": len(odd), "median": median, "examples": examples},
+            advice="Look at them: every image is stretched to one size, and these are stretched most.",
+        )
+
+
+def size_tells_class(readable: Dataset, survey: Survey) -> Iterator[Finding]:
+    """Whether the number of pixels or the aspect alone, no pixel seen, separates a class from the rest.
+
+    Measured by the area under the ROC curve, P(inside > outside) + P(inside = outside) / 2 [Hanley & McNeil 1982], in
+    whichever direction is larger.
+    """
+    height, width = survey.sizes[:, 0], survey.sizes[:, 1]
+    told = []
+    for what, values in (("number of pixels", height * width), ("aspect", width / np.maximum(height, 1))):
+        for label, name in enumerate(readable.classes):
+            inside, outside = values[readable.labels == label], np.sort(values[readable.labels != label])
+            if min(len(inside), len(outside)) >= _TELLING_LEAST:
+                below, up_to = (np.searchsorted(outside, inside, side) for side in ("left", "right"))
+                auc = float((below + up_to).mean() / (2 * len(outside)))
+                told.append((max(auc, 1 - auc), what, name))
+    told = sorted((entry for entry in told if entry[0] >= _TELLING_AUC), reverse=True)
+    if told:
+        auc, what, name = told[0]
+        yield Finding(
+            code="size-tells-class",
+            severity="warning",
+            message=f"The {what} of an image, without one pixel seen, tells '{name}' from the rest with AUC {auc:.2f}.",
+            evidence={"auc": [{"class": name, "of": what, "auc": auc} for auc, what, name in told]},
+            advice="The classes probably come from different sources, which a model learns in place of the disease: "
+            "test on data from a third source.",
+        )
+
+
+def mixed_bit_depth(readable: Dataset, survey: Survey) -> Iterator[Finding]:
+    """Images of 8 bits beside deeper ones: only the latter pass through the intensity window."""
+    deep = int(survey.deep.sum())
+    if 0 < deep < len(readable):
+        by_class = {
+            name: {
+                "8 bits": int(np.sum(~survey.deep[readable.labels == label])),
+                "more": int(np.sum(survey.deep[readable.labels == label])),
+            }
+            for label, name in enumerate(readable.classes)
+        }
+        yield Finding(
+            code="mixed-bit-depth",
+            severity="warning",
+            message=f"{deep} of {len(readable)} images have more than 8 bits and the others have 8.",
+            evidence={"more than 8 bits": deep, "8 bits": len(readable) - deep, "classes": by_class},
+            advice="Export all of them alike: a model can learn the file format in place of the disease.",
+        )
