@@ -1,0 +1,79 @@
+"""ROC curves and the area under them, for many weightings of the rows at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["GRID", "Roc", "area_under", "roc_band", "roc_curve"]
+
+GRID = np.linspace(0.0, 1.0, 101)
+"""False positive rates at which a bootstrap band is given."""
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Roc:
+    """The ROC curve of one class against the rest.
+
+    Attributes:
+        fpr: False positive rates (1 - specificity), ascending from 0 to 1, (k,).
+        tpr: True positive rates (sensitivity), (k,).
+        thresholds: Score at or above which a row is called positive, (k,); the first is infinity (nothing is).
+        band_low: 2.5 % percentile of the resampled true positive rates at :data:`GRID`, (101,), or ``None``.
+        band_high: 97.5 % percentile.
+    """
+
+    fpr: NDArray[np.float64]
+    tpr: NDArray[np.float64]
+    thresholds: NDArray[np.float64]
+    band_low: NDArray[np.float64] | None = None
+    band_high: NDArray[np.float64] | None = None
+
+
+def roc_curve(
+    positive: NDArray[np.bool_], scores: NDArray[np.floating[Any]], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """ROC curves of one score under many weightings of its rows; equal scores make one step.
+
+    Args:
+        positive: Which rows are positive, (n,).
+        scores: Higher means more positive, (n,), finite.
+        weights: Weight of each row in each curve, (b, n), not negative.
+
+    Returns:
+        False positive rates (b, k), true positive rates (b, k), thresholds (k,), where k - 1 is the number of distinct
+        scores. Rates are NaN where a weighting has no positive or no negative row.
+    """
+    order = np.argsort(-scores, kind="stable")
+    ranked = scores[order]
+    last_of_equals = np.flatnonzero(np.append(np.diff(ranked) != 0, True))
+    rates = []
+    for side in (~positive[order], positive[order]):
+        counts = np.cumsum(weights[:, order] * side, axis=1)[:, last_of_equals]
+        counts = np.concatenate([np.zeros((len(weights), 1)), counts], axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            rates.append(counts / counts[:, -1:])
+    thresholds = np.concatenate([[np.inf], ranked[last_of_equals]])
+    return rates[0], rates[1], thresholds
+
+
+def area_under(fpr: NDArray[np.float64], tpr: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Area under ROC curves (..., k) by the trapezoidal rule: (...,).
+
+    With ties as one step it equals the probability that a positive row scores higher than a negative one, equal scores
+    counting one half (Hanley and McNeil, Radiology 1982).
+    """
+    return np.asarray(np.trapezoid(tpr, fpr, axis=-1))
+
+
+def roc_band(fpr: NDArray[np.float64], tpr: NDArray[np.float64]) -> NDArray[np.float64]:
+    """True positive rates of curves (b, k) read off at :data:`GRID`: (b, 101), NaN for a curve that is undefined.
+
+    Reading at fixed false positive rates is vertical averaging (Fawcett, Pattern Recognition Letters 2006).
+    """
+    return np.stack([np.interp(GRID, x, y) for x, y in zip(fpr, tpr, strict=True)])

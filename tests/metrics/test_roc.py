@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from medsynth.metrics import Rows, area_under, roc_band, roc_curve, score
+
+
+@pytest.mark.parametrize("decimals", [None, 1])
+def test_curve_equals_scikit_learn(make_task, decimals):
+    task = make_task(200, decimals=decimals)
+    positive, scores = task.labels == 1, task.probabilities[:, 1]
+    fpr, tpr, thresholds = roc_curve(positive, scores, np.ones((1, 200)))
+    expected = sk.roc_curve(positive, scores, drop_intermediate=False)
+    for ours, theirs in zip((fpr[0], tpr[0], thresholds), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs)
+
+
+def test_weighted_curves_equal_scikit_learn(make_task):
+    task = make_task(80, decimals=1)
+    positive, scores = task.labels == 1, task.probabilities[:, 1]
+    weights = np.random.default_rng(0).integers(1, 5, (3, 80)).astype(float)
+    areas = area_under(*roc_curve(positive, scores, weights)[:2])
+    expected = [sk.roc_auc_score(positive, scores, sample_weight=line) for line in weights]
+    np.testing.assert_allclose(areas, expected)
+
+
+def test_without_a_positive_row_the_curve_is_not_a_number():
+    fpr, tpr, _ = roc_curve(np.array([True, False]), np.array([0.2, 0.1]), np.array([[0.0, 1.0]]))
+    assert np.isnan(tpr).all()
+    assert not np.isnan(fpr).any()
+    assert np.isnan(area_under(fpr, tpr)).all()
+
+
+def test_band_reads_the_upper_end_of_a_step():
+    band = roc_band(np.array([[0.0, 0.0, 0.5, 0.5, 1.0]]), np.array([[0.0, 0.4, 0.4, 1.0, 1.0]]))
+    assert band.shape == (1, 101)
+    assert (band[0, 0], band[0, 49], band[0, 50], band[0, 100]) == (0.4, 0.4, 1.0, 1.0)
+
+
+def test_stored_curve_keeps_its_area_and_its_corners(make_task):
+    task = make_task(150)
+    curve = score(Rows.of(task.labels, task.probabilities)).roc[1]
+    assert curve is not None
+    expected = sk.roc_auc_score(task.labels, task.probabilities[:, 1])
+    assert area_under(curve.fpr, curve.tpr) == pytest.approx(expected)
+    assert len(curve.fpr) < 151
+    assert curve.band_low is not None
+    assert curve.band_high is not None
+    inside = np.interp(np.linspace(0, 1, 101), curve.fpr, curve.tpr)
+    assert (curve.band_low <= curve.band_high).all()
+    assert ((inside >= curve.band_low) & (inside <= curve.band_high)).mean() > 0.95
