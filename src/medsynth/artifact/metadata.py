@@ -1,0 +1,187 @@
+"""What an artefact says about itself: JSON under the key ``medsynth`` of the ONNX file's metadata.
+
+Schema 1, all keys present: ``schema`` (1), ``task`` (``classifier`` or ``generator``), ``classes`` (names in the order
+of the outputs), ``positive`` (one of them), ``image`` (height, width, channels, window), ``resize``, ``plugin`` (name,
+distribution, version, options), ``data`` (source, fingerprint, counts), ``training`` (the configuration),
+``validation`` (metrics of the validation part), ``intended_use``, ``precision`` (name and its gate), ``versions``,
+``threshold`` and ``temperature`` (numbers or null), ``golden`` (recipe, seed, count, inputs_sha256, output, values,
+tolerance; or null) and ``content_hash`` (:mod:`medsynth.artifact.files` says how it is computed). Unknown keys of a
+later version within schema 1 are passed over.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+
+from medsynth.errors import ArtifactError
+from medsynth.images import RESIZE, ImageSpec
+
+__all__ = ["SCHEMA", "Golden", "Metadata", "Task"]
+
+SCHEMA = 1
+"""Version of the JSON that this module writes; a file with a higher one is refused."""
+
+Task: TypeAlias = Literal["classifier", "generator"]
+
+# A leading slash, a drive or a share; inside a sentence a slash path needs two parts, so that "and/or" passes.
+_ABSOLUTE_PATH = re.compile(r"""^/\w|(?:^|[\s"'`=(,;:])(?:/[\w.\-]+/|~/|[A-Za-z]:[\\/](?!/)|\\\\\w|file:/)""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Golden:
+    """A few inputs, remade from a seed, with the outputs that they gave.
+
+    Attributes:
+        recipe: ``phantom`` (images of the phantom code) or ``noise`` (noise rows, label i mod classes).
+        seed: Seed of the recipe.
+        count: How many inputs.
+        inputs_sha256: Digest of the inputs' bytes, so that a changed recipe is told from a changed model.
+        output: Name of the output that is kept.
+        values: Probabilities as nested lists, or uint8 images as base64 of zlib of their bytes in C order.
+        tolerance: Largest difference allowed, in the output's unit (a probability, or grey levels).
+    """
+
+    recipe: str
+    seed: int
+    count: int
+    inputs_sha256: str
+    output: str
+    values: Any
+    tolerance: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metadata:
+    """Everything that a user of the file must know; the module's text describes the JSON.
+
+    Attributes:
+        task: ``classifier`` or ``generator``.
+        classes: Class names in the order of the outputs, at least 2, distinct.
+        positive: The positive class, one of ``classes``.
+        image: The images that go in (classifier) or come out (generator).
+        resize: How other sizes were brought to ``image``.
+        plugin: Name, distribution, version and options of the plugin that built the network.
+        data: Source (never an absolute path), fingerprint and counts of the data set.
+        training: The training configuration.
+        validation: Metrics on the validation part.
+        intended_use: One or two sentences.
+        precision: ``{"name": "fp32", ...}``; for others with the gate that let them pass.
+        versions: Versions of the libraries that made the file.
+        threshold: The positive class is decided at or above this probability; ``None``: the largest wins.
+        temperature: T of probabilities = softmax(logits / T); ``None``: not calibrated.
+        golden: Set by :func:`~medsynth.artifact.write`.
+        content_hash: Set by :func:`~medsynth.artifact.write`.
+        schema: :data:`SCHEMA`.
+    """
+
+    task: Task
+    classes: tuple[str, ...]
+    positive: str
+    image: ImageSpec
+    plugin: Mapping[str, Any]
+    data: Mapping[str, Any]
+    training: Mapping[str, Any]
+    validation: Mapping[str, Any]
+    intended_use: str
+    versions: Mapping[str, str]
+    precision: Mapping[str, Any] = field(default_factory=lambda: {"name": "fp32"})
+    resize: Mapping[str, Any] = field(default_factory=lambda: dict(RESIZE))
+    threshold: float | None = None
+    temperature: float | None = None
+    golden: Golden | None = None
+    content_hash: str = ""
+    schema: int = SCHEMA
+
+    def __post_init__(self) -> None:
+        if self.task not in get_args(Task):
+            raise ArtifactError(f"the task in the metadata must be classifier or generator. Got {self.task!r}.")
+        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
+            raise ArtifactError(f"classes in the metadata must be at least 2 distinct names. Got {self.classes}.")
+        if self.positive not in self.classes:
+            raise ArtifactError(f"the positive class must be one of {', '.join(self.classes)}. Got {self.positive!r}.")
+        if "name" not in self.precision:
+            raise ArtifactError(f"precision in the metadata must have a name. Got {dict(self.precision)}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        fields = {name: _plain(getattr(self, name)) for name in self.__slots__}
+        fields["image"] = self.image.to_dict()
+        fields["golden"] = None if self.golden is None else asdict(self.golden)
+        return fields
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Metadata:
+        """The inverse of :meth:`to_dict`.
+
+        Raises:
+            ArtifactError: A newer schema, a missing key, or a value of another kind.
+        """
+        schema = fields.get("schema")
+        if not isinstance(schema, int) or schema < 1:
+            raise ArtifactError(f"the metadata's schema must be a positive integer. Got {schema!r}.")
+        if schema > SCHEMA:
+            raise ArtifactError(
+                f"the metadata has schema {schema}; this medsynth reads up to {SCHEMA}. Upgrade medsynth-core."
+            )
+        try:
+            golden = fields["golden"]
+            return cls(
+                schema=schema,
+                task=fields["task"],
+                classes=tuple(str(name) for name in fields["classes"]),
+                positive=str(fields["positive"]),
+                image=ImageSpec.from_dict(fields["image"]),
+                golden=None if golden is None else Golden(**{name: golden[name] for name in Golden.__slots__}),
+                threshold=_number(fields["threshold"]),
+                temperature=_number(fields["temperature"]),
+                intended_use=str(fields["intended_use"]),
+                content_hash=str(fields["content_hash"]),
+                **{name: dict(fields[name]) for name in _MAPPINGS},
+            )
+        except KeyError as error:
+            raise ArtifactError(f"the metadata lacks the key {error}. The file was not written by medsynth.") from None
+        except ArtifactError:
+            raise
+        except (TypeError, ValueError) as error:
+            raise ArtifactError(f"the metadata has a value of the wrong kind ({error}).") from error
+
+
+_MAPPINGS = ("plugin", "data", "training", "validation", "versions", "precision", "resize")
+
+
+def _plain(value: Any) -> Any:
+    """Mappings, sequences and numpy's numbers as what JSON has."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def canonical_json(fields: Mapping[str, Any]) -> str:
+    """One text for one value: sorted keys, no spaces; what the content hash sees."""
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def absolute_paths(value: Any, where: str = "metadata") -> Iterator[str]:
+    """Places whose text looks like an absolute path, as ``metadata.data.source``."""
+    if isinstance(value, str):
+        if _ABSOLUTE_PATH.search(value):
+            yield where
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from absolute_paths(str(key), f"{where}.{key}")
+            yield from absolute_paths(inner, f"{where}.{key}")
+    elif isinstance(value, (list, tuple)):
+        for index, inner in enumerate(value):
+            yield from absolute_paths(inner, f"{where}[{index}]")
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)

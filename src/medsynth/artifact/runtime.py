@@ -1,0 +1,58 @@
+"""The one door to onnxruntime: telemetry off before the import, silent logger, errors only as exceptions."""
+
+from __future__ import annotations
+
+import os
+import platform
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from medsynth.errors import MedsynthError
+
+__all__ = ["import_onnxruntime", "runtime_versions", "session_options"]
+
+_FATAL = 4
+
+
+@cache
+def import_onnxruntime() -> Any:
+    """Import onnxruntime with its telemetry off.
+
+    Every module of medsynth gets onnxruntime from here: it reports usage over the network on Linux and macOS too,
+    unless the variable is set before the import.
+
+    Raises:
+        MedsynthError: onnxruntime is not installed or does not load.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MedsynthError(
+            f"onnxruntime cannot be imported ({error}). Install it again: "
+            "pip install --force-reinstall 'onnxruntime-gpu~=1.31.0' (on macOS: 'onnxruntime~=1.31')."
+        ) from error
+    # What goes wrong arrives as an exception; the logger only repeats it on the user's terminal.
+    onnxruntime.set_default_logger_severity(_FATAL)
+    return onnxruntime
+
+
+def session_options(**entries: str) -> Any:
+    """Session options with a silent logger; ``entries`` are configuration keys of the ``session.`` family."""
+    options = import_onnxruntime().SessionOptions()
+    options.log_severity_level = _FATAL
+    for name, value in entries.items():
+        options.add_session_config_entry(f"session.{name}", value)
+    return options
+
+
+def runtime_versions() -> dict[str, str]:
+    """Versions of what computes a result: Python, medsynth-core, numpy, Pillow and onnxruntime."""
+    versions = {"python": platform.python_version(), "onnxruntime": str(import_onnxruntime().__version__)}
+    for distribution in ("medsynth-core", "numpy", "pillow"):
+        try:
+            versions[distribution] = version(distribution)
+        except PackageNotFoundError:  # A source tree on the path, not installed.
+            versions[distribution] = "not installed"
+    return versions

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from medsynth.artifact.runtime import import_onnxruntime, runtime_versions
+from medsynth.errors import MedsynthError
+
+
+def test_telemetry_is_off_before_the_import(python: str) -> None:
+    code = """
+import os, sys
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "onnxruntime":
+            assert os.environ.get("ORT_DISABLE_TELEMETRY") == "1", "imported with telemetry on"
+            print("seen")
+sys.meta_path.insert(0, Watch())
+from medsynth.artifact.runtime import import_onnxruntime
+import_onnxruntime()
+"""
+    done = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "seen\n"
+    assert done.stderr == ""
+
+
+def test_only_one_door_leads_to_onnxruntime(source: list[tuple[str, str]]) -> None:
+    doors = [name for name, text in source if "import onnxruntime" in text.replace("import_onnxruntime", "")]
+    assert doors == ["medsynth/artifact/runtime.py"]
+
+
+def test_versions_name_what_computes() -> None:
+    assert runtime_versions().keys() == {"python", "onnxruntime", "medsynth-core", "numpy", "pillow"}
+
+
+def test_a_broken_onnxruntime_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    import_onnxruntime.cache_clear()
+    monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
+    try:
+        with pytest.raises(MedsynthError, match=r"onnxruntime cannot be imported .* pip install"):
+            import_onnxruntime()
+    finally:
+        import_onnxruntime.cache_clear()
