@@ -1,0 +1,106 @@
+"""What a benchmark found, and its JSON.
+
+Schema 1: ``schema``, ``machine`` (processor, cores, memory, system) and ``models``: for each ``model`` (file, sha256,
+content_hash, task, precision), ``device``, ``provider``, ``nodes`` (per provider), ``versions``, ``load_seconds``,
+``load_average`` (before, after) and ``batches``: the fields of :class:`BatchResult`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from medsynth.benchmark.machine import machine_facts
+from medsynth.outputs import write_json
+
+__all__ = ["SCHEMA", "BatchResult", "BenchmarkReport", "write_reports"]
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchResult:
+    """Timing of one batch size; time ends when the outputs are on the host.
+
+    Attributes:
+        batch_size: Images in one run.
+        valid: Whether the numbers may be quoted.
+        reasons: Why not.
+        first_run_seconds: The first run with this batch size, before any warm-up.
+        warmup_runs: Runs until the latency was stable; not counted below.
+        runs: Runs that were timed, every one of them counted.
+        seconds: Their sum.
+        images_per_second: Images over that sum.
+        median_ms: Median latency of one run, milliseconds.
+        p90_ms: Upper bound of the 90th percentile (99 % confidence); ``None``: fewer than 64 runs.
+        p95_ms: Likewise; ``None``: fewer than 130.
+        p99_ms: Likewise; ``None``: fewer than 662.
+        checked_rows: Golden rows whose outputs were compared while timing.
+        largest_difference: Of these from what the file records.
+        tolerance: How large it may be.
+    """
+
+    batch_size: int
+    valid: bool
+    reasons: tuple[str, ...]
+    first_run_seconds: float
+    warmup_runs: int
+    runs: int
+    seconds: float
+    images_per_second: float
+    median_ms: float
+    p90_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    checked_rows: int
+    largest_difference: float
+    tolerance: float
+
+    @property
+    def outputs_agree(self) -> bool:
+        """Whether the model computes what its file records."""
+        return self.largest_difference <= self.tolerance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkReport:
+    """Timing of one model on one device.
+
+    Attributes:
+        facts: Model, device, provider, nodes per provider, versions.
+        load_seconds: From the file to a session that can run, onnxruntime itself imported before.
+        load_average: Processes that wanted to run, before and after.
+        batches: One result for each batch size.
+    """
+
+    facts: Mapping[str, Any]
+    load_seconds: float
+    load_average: tuple[float | None, float | None]
+    batches: tuple[BatchResult, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """One entry of ``models`` in the JSON."""
+        return {
+            **self.facts,
+            "load_seconds": self.load_seconds,
+            "load_average": list(self.load_average),
+            "batches": [_finite(asdict(result)) for result in self.batches],
+        }
+
+    def write(self, path: str | Path) -> None:
+        """Write the JSON atomically."""
+        write_reports([self], path)
+
+
+def write_reports(reports: Sequence[BenchmarkReport], path: str | Path) -> None:
+    """Write the JSON of several models, measured on this machine, atomically."""
+    write_json(path, {"schema": SCHEMA, "machine": machine_facts(), "models": [report.to_dict() for report in reports]})
+
+
+def _finite(fields: dict[str, Any]) -> dict[str, Any]:
+    """Outputs that are not numbers differ infinitely, which JSON cannot say: ``null``."""
+    if fields["largest_difference"] == float("inf"):
+        fields["largest_difference"] = None
+    return fields

@@ -1,0 +1,38 @@
+"""``medsynth generate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medsynth.cli.infer import Device
+
+__all__ = ["generate"]
+
+
+def generate(
+    model: Annotated[Path, typer.Argument(help="A generator's .onnx file.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the PNG files; it may hold other shards.")],
+    count: Annotated[int, typer.Option(min=1, help="How many images.")],
+    label: Annotated[str | None, typer.Option(help="Class of all images. [default: the classes in turn]")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Sample i of a seed is the same on every machine.")] = 0,
+    start: Annotated[int, typer.Option(min=0, help="Index of the first sample, for shards.")] = 0,
+    device: Device = "auto",
+    batch_size: Annotated[int, typer.Option(min=1, help="Images in one run of the model.")] = 64,
+) -> None:
+    """Draw images from a generator: PNG files named by sample index, marked as synthetic, with a manifest.
+
+    Example: medsynth generate generator.onnx --out generated/ --count 100 --label covid --seed 1
+    """
+    from medsynth.infer import generate_folder, load_sampler
+    from medsynth.progress import progress_bar
+
+    sampler = load_sampler(model, device=device)
+    with progress_bar("generate", "images") as report:
+        shard = generate_folder(
+            sampler, out, count, label=label, seed=seed, start=start, batch_size=batch_size, on_progress=report
+        )
+    kept = f", {shard.kept} were there already" if shard.kept else ""
+    typer.echo(f"{shard.manifest}: {shard.written} images written{kept}, on {sampler.session.device}.")

@@ -1,0 +1,54 @@
+"""Serving artefacts with onnxruntime alone: classify images, draw samples. TensorFlow is never imported.
+
+:func:`load_model` opens an ONNX file on a device that was proven to work and gives a :class:`Classifier` or a
+:class:`Sampler`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from medsynth.artifact.philox import noise
+    from medsynth.infer.classifier import Classifier
+    from medsynth.infer.device import check_device
+    from medsynth.infer.generate import generate_folder
+    from medsynth.infer.load import load_classifier, load_model, load_sampler
+    from medsynth.infer.predict import predict_folder
+    from medsynth.infer.predictions import Predictions, decide
+    from medsynth.infer.sampler import Sampler
+
+__all__ = [
+    "Classifier",
+    "Predictions",
+    "Sampler",
+    "check_device",
+    "decide",
+    "generate_folder",
+    "load_classifier",
+    "load_model",
+    "load_sampler",
+    "noise",
+    "predict_folder",
+]
+
+_HOMES = {
+    "Classifier": "medsynth.infer.classifier",
+    "Predictions": "medsynth.infer.predictions",
+    "Sampler": "medsynth.infer.sampler",
+    "check_device": "medsynth.infer.device",
+    "decide": "medsynth.infer.predictions",
+    "generate_folder": "medsynth.infer.generate",
+    "load_classifier": "medsynth.infer.load",
+    "load_model": "medsynth.infer.load",
+    "load_sampler": "medsynth.infer.load",
+    "noise": "medsynth.artifact.philox",
+    "predict_folder": "medsynth.infer.predict",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

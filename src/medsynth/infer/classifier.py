@@ -1,0 +1,166 @@
+"""A classifier, served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medsynth.errors import DataError
+from medsynth.infer.pipeline import check_batch_size, decode_batches
+from medsynth.infer.predictions import Predictions
+from medsynth.infer.sources import Sources, gather
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from medsynth.artifact import Metadata
+    from medsynth.dataset import Dataset, Skipped
+    from medsynth.images import ImageSource, ImageSpec
+    from medsynth.infer.session import Session
+    from medsynth.progress import OnProgress
+
+__all__ = ["Classifier", "Rows"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Rows:
+    """Results of the inputs ``start`` to ``stop - 1``.
+
+    Attributes:
+        start: Index of the first input.
+        stop: Index behind the last one.
+        indices: Those that could be read.
+        probabilities: float32 (readable, classes).
+        skipped: Those that could not be read.
+    """
+
+    start: int
+    stop: int
+    indices: tuple[int, ...]
+    probabilities: NDArray[np.float32]
+    skipped: tuple[Skipped, ...]
+
+
+class Classifier:
+    """Class probabilities for images; :func:`~medsynth.infer.load_model` makes one.
+
+    Attributes:
+        session: The open model; says on which device it runs.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the file says about itself."""
+        return self.session.metadata
+
+    @property
+    def path(self) -> Path:
+        """The ONNX file."""
+        return self.session.path
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of the outputs."""
+        return self.metadata.classes
+
+    @property
+    def image(self) -> ImageSpec:
+        """The images that :meth:`run` takes, and that :meth:`predict` makes of any others."""
+        return self.metadata.image
+
+    def run(self, images: NDArray[np.uint8], *, batch_size: int = 32) -> dict[str, NDArray[Any]]:
+        """Run the model on prepared images.
+
+        Args:
+            images: uint8 (n, height, width, channels) as :attr:`image` says, from :func:`medsynth.images.load_image`.
+            batch_size: Images in one run, at least 1.
+
+        Returns:
+            Every output of the model over all n images, float32: ``logits`` and ``probabilities`` (n, classes),
+            ``features`` (n, d), and ``activations`` (n, h, w, c) and ``decision`` int64 (n,) where the model has them.
+
+        Raises:
+            DataError: The images have another shape or dtype.
+            ConfigError: ``batch_size`` is below 1.
+        """
+        check_batch_size(batch_size)
+        if images.dtype != np.uint8 or images.shape[1:] != self.image.shape:
+            raise DataError(
+                f"{self.path.name}: images must be uint8 of shape (n, {', '.join(map(str, self.image.shape))}). "
+                f"Got {images.dtype} {images.shape}. medsynth.images.load_images prepares any image."
+            )
+        # An empty batch runs too, so that empty results have their shapes.
+        starts = range(0, max(1, len(images)), batch_size)
+        parts = [self.session.run({"images": images[start : start + batch_size]}) for start in starts]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def predict(
+        self,
+        sources: str | Path | Dataset | Iterable[ImageSource],
+        *,
+        batch_size: int = 32,
+        on_progress: OnProgress | None = None,
+    ) -> Predictions:
+        """Classify images of any size and kind; threads decode ahead of the model, in bounded memory.
+
+        Args:
+            sources: A folder (walked to its leaves, natural order), an image file, a data set, or paths and arrays.
+            batch_size: Images in one run, at least 1.
+            on_progress: Called after each batch with (inputs done, inputs in all, no figures).
+
+        Returns:
+            One row for each image that could be read, in input order; the others are in ``skipped``.
+
+        Raises:
+            DataError: There is no image, or none could be read.
+            ConfigError: ``batch_size`` is below 1.
+        """
+        gathered = gather(sources)
+        done = []
+        for rows in self.batches(gathered, batch_size=batch_size):
+            done.append(rows)
+            if on_progress is not None:
+                on_progress(rows.stop, len(gathered), {})
+        return self.collect(gathered, done)
+
+    def batches(self, sources: Sources, *, batch_size: int, first: int = 0) -> Iterator[Rows]:
+        """The results batch by batch, from the input ``first`` (a multiple of ``batch_size``) on."""
+        check_batch_size(batch_size)
+        for batch in decode_batches(sources, self.image, batch_size=batch_size, first=first):
+            slots = np.flatnonzero(batch.readable)
+            if len(slots):
+                # Unreadable inputs keep their slot, so that a row never depends on what else could be read.
+                probabilities = self.session.run({"images": batch.images})["probabilities"][slots]
+            else:
+                probabilities = np.empty((0, len(self.classes)), np.float32)
+            indices = tuple((slots + batch.start).tolist())
+            yield Rows(batch.start, batch.start + len(batch.images), indices, probabilities, batch.skipped)
+
+    def collect(self, sources: Sources, done: Iterable[Rows]) -> Predictions:
+        """Join the results of all batches.
+
+        Raises:
+            DataError: No image could be read.
+        """
+        parts = list(done)
+        skipped = tuple(entry for rows in parts for entry in rows.skipped)
+        indices = [index for rows in parts for index in rows.indices]
+        if not indices:
+            first = f"{skipped[0].name}: {skipped[0].reason}" if skipped else "no image was given"
+            raise DataError(f"none of {len(sources)} images could be read. The first: {first}")
+        return Predictions(
+            names=tuple(sources.names[index] for index in indices),
+            probabilities=np.concatenate([rows.probabilities for rows in parts]),
+            classes=self.classes,
+            positive=self.metadata.positive,
+            threshold=self.metadata.threshold,
+            skipped=skipped,
+            facts=self.session.facts(),
+        )

@@ -1,0 +1,111 @@
+"""A generator, served."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medsynth.artifact.contract import latent_length
+from medsynth.artifact.philox import MAX_START, check_range, noise
+from medsynth.errors import ConfigError
+from medsynth.infer.pipeline import check_batch_size
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from medsynth.artifact import Metadata
+    from medsynth.images import ImageSpec
+    from medsynth.infer.session import Session
+
+__all__ = ["Sampler"]
+
+
+class Sampler:
+    """Generated images of a class; :func:`~medsynth.infer.load_model` makes one.
+
+    Attributes:
+        session: The open model; says on which device it runs.
+        latent: Length of a noise row.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.latent = latent_length(session.inputs)
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the file says about itself."""
+        return self.session.metadata
+
+    @property
+    def path(self) -> Path:
+        """The ONNX file."""
+        return self.session.path
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names; a label is an index into them."""
+        return self.metadata.classes
+
+    @property
+    def image(self) -> ImageSpec:
+        """The images that come out."""
+        return self.metadata.image
+
+    def labels_for(self, count: int, label: str | int | None = None, start: int = 0) -> NDArray[np.int64]:
+        """The label of samples ``start`` to ``start + count - 1``: the one given, else sample i has i mod classes.
+
+        Args:
+            count: How many samples.
+            label: A class name, or its index.
+            start: Index of the first sample.
+
+        Returns:
+            int64 (count,).
+
+        Raises:
+            ConfigError: No such class.
+        """
+        classes = len(self.classes)
+        if label is None:
+            return (np.arange(count, dtype=np.int64) + start % classes) % classes
+        if isinstance(label, str) and label in self.classes:
+            return np.full(count, self.classes.index(label), np.int64)
+        if not isinstance(label, str) and 0 <= label < classes:
+            return np.full(count, label, np.int64)
+        raise ConfigError(f"{self.path.name}: label must be one of {', '.join(self.classes)}. Got {label!r}.")
+
+    def sample(
+        self, count: int, *, label: str | int | None = None, seed: int = 0, start: int = 0, batch_size: int = 64
+    ) -> NDArray[np.uint8]:
+        """Generate the samples ``start`` to ``start + count - 1`` of a seed.
+
+        Sample i of a seed has the same noise on every machine, batch size and shard.
+
+        Args:
+            count: How many images, at least 0.
+            label: A class name or its index; by default the classes in turn (sample i has i mod classes).
+            seed: 0 to 2**64 - 1.
+            start: Index of the first sample, 0 to 2**63.
+            batch_size: Images in one run, at least 1.
+
+        Returns:
+            uint8 (count, height, width, channels).
+
+        Raises:
+            ConfigError: No such class, or a number outside its range.
+        """
+        check_batch_size(batch_size)
+        check_range("count", count, 0, MAX_START)
+        labels = self.labels_for(count, label, start)
+        images = np.empty((count, *self.image.shape), np.uint8)
+        for first in range(0, count, batch_size):
+            part = labels[first : first + batch_size]
+            feeds: dict[str, NDArray[Any]] = {
+                "noise": noise(seed, start + first, len(part), self.latent),
+                "label": part,
+            }
+            images[first : first + len(part)] = self.session.run(feeds)["images"]
+        return images
