@@ -1,0 +1,137 @@
+"""A Keras model as an ONNX graph with the names of the contract.
+
+``tf2onnx.convert.from_keras`` fails on Keras 3's Sequential models and ``model.export`` names its outputs
+``Identity:0``; a ``tf.function`` that returns a dict keeps the names.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import tensorflow as tf
+import tf2onnx
+from onnx import numpy_helper
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["OPSET", "classifier_to_onnx", "sampler_to_onnx"]
+
+OPSET = 18
+"""The highest that tf2onnx 1.17 writes; onnxruntime serves it from version 1.15 on."""
+
+_CLASSIFIER_OUTPUTS = ("logits", "probabilities", "features", "activations")
+
+
+def classifier_to_onnx(model: keras.Model) -> onnx.ModelProto:
+    """Convert what :meth:`medsynth.plugins.Backbone.build` returns.
+
+    Args:
+        model: From uint8 images (batch, height, width, channels) to a dict of outputs.
+
+    Returns:
+        Input ``images``; outputs ``logits``, ``probabilities``, ``features`` and, where the model has them,
+        ``activations``.
+    """
+
+    def outputs(images: Any) -> dict[str, Any]:
+        found = model(images, training=False)
+        return {name: found[name] for name in _CLASSIFIER_OUTPUTS if name in found}
+
+    shape = tuple(model.inputs[0].shape[1:])
+    return _convert(outputs, {"images": tf.TensorSpec((None, *shape), tf.uint8)})
+
+
+def sampler_to_onnx(sampler: keras.Model) -> onnx.ModelProto:
+    """Convert what :meth:`medsynth.plugins.Generator.sampler` returns.
+
+    Args:
+        sampler: From noise float32 (batch, latent) and label int64 (batch,) to uint8 images.
+
+    Returns:
+        Inputs ``noise`` and ``label``; output ``images``.
+    """
+    latent = sampler.inputs[0].shape[1]
+    signature = {"noise": tf.TensorSpec((None, latent), tf.float32), "label": tf.TensorSpec((None,), tf.int64)}
+    return _convert(lambda noise, label: {"images": sampler([noise, label], training=False)}, signature)
+
+
+def _convert(function: Callable[..., Mapping[str, Any]], signature: Mapping[str, tf.TensorSpec]) -> onnx.ModelProto:
+    names = list(signature)
+    specs = [tf.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in signature.items()]
+    # tf2onnx tells every step of its work at level INFO, and warns of what concerns other opsets.
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    traced = tf.function(lambda *tensors: function(**dict(zip(names, tensors, strict=True))))
+    model: onnx.ModelProto
+    model, _ = tf2onnx.convert.from_function(traced, input_signature=specs, opset=OPSET)
+    _embed_captures(model.graph, traced.get_concrete_function(*specs).graph.captures)
+    _order_outputs(model.graph)
+    _fold_reshapes(model.graph)
+    _name_batch(model.graph)
+    model.producer_name, model.producer_version = "medsynth", ""
+    return model
+
+
+def _embed_captures(graph: onnx.GraphProto, captures: Iterable[tuple[Any, Any]]) -> None:
+    """Make constants of tensors that were made while the network was built; tf2onnx makes them inputs.
+
+    Keras' own ``Normalization`` layer keeps its mean and variance so.
+    """
+    values = {inside.name: outside for outside, inside in captures if outside.dtype != tf.resource}
+    for value in [value for value in graph.input if value.name in values]:
+        graph.initializer.append(numpy_helper.from_array(values[value.name].numpy(), value.name))
+        graph.input.remove(value)
+
+
+def _order_outputs(graph: onnx.GraphProto) -> None:
+    """TensorFlow sorts the keys of a dict; people look for the logits first."""
+    ordered = sorted(graph.output, key=lambda value: (*_CLASSIFIER_OUTPUTS, "images").index(value.name))
+    del graph.output[:]
+    graph.output.extend(ordered)
+
+
+def _name_batch(graph: onnx.GraphProto) -> None:
+    """tf2onnx calls batch axes ``unk__43``; the contract says ``batch``."""
+    for value in (*graph.input, *graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    # Shapes in between repeat the old names and are only hints.
+    del graph.value_info[:]
+
+
+def _fold_reshapes(graph: onnx.GraphProto) -> None:
+    """Replace the shape arithmetic that ``Flatten`` exports as (Shape, Gather, ..., Concat) by a constant.
+
+    Where only the batch axis of the result is unknown, the shape ``[-1, ...]`` says the same. The arithmetic would run
+    on the CPU whatever the device, and forbid CUDA graphs.
+    """
+    producers = {name: node for node in graph.node for name in node.output}
+    known = {value.name: value.type.tensor_type.shape for value in (*graph.value_info, *graph.output)}
+    for node in graph.node:
+        if node.op_type != "Reshape" or node.input[1] not in producers or node.output[0] not in known:
+            continue
+        sizes = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in known[node.output[0]].dim]
+        if sizes[:1] == [-1] and all(size > 0 for size in sizes[1:]):
+            name = f"{node.output[0]}/shape"
+            graph.initializer.append(numpy_helper.from_array(np.array(sizes, np.int64), name))
+            node.input[1] = name
+    _drop_unused(graph)
+
+
+def _drop_unused(graph: onnx.GraphProto) -> None:
+    """Remove nodes and initialisers that no output depends on any more."""
+    needed = {value.name for value in graph.output}
+    kept = []
+    for node in reversed(graph.node):  # Nodes stand in topological order.
+        if needed.intersection(node.output):
+            kept.append(node)
+            needed.update(node.input)
+    used = [tensor for tensor in graph.initializer if tensor.name in needed]
+    kept.reverse()
+    del graph.node[:]
+    graph.node.extend(kept)
+    del graph.initializer[:]
+    graph.initializer.extend(used)

@@ -1,0 +1,45 @@
+"""Which images make up which batch: a pure function of (seed, epoch), so that a resumed run sees the same batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["epoch_batches", "step_batches"]
+
+
+def epoch_order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """A permutation of ``range(count)`` that depends only on (seed, epoch)."""
+    return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(count)
+
+
+def epoch_batches(count: int, batch_size: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+    """Index batches that cover every image once; the last may be smaller, but never a single image.
+
+    Batch normalisation cannot train on one row, so a lone last image joins the batch before it.
+    """
+    order = epoch_order(count, seed, epoch)
+    batches = [order[start : start + batch_size] for start in range(0, count, batch_size)]
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [np.concatenate(batches[-2:])]
+    return batches
+
+
+def step_batches(count: int, batch_size: int, seed: int, step: int) -> Iterator[NDArray[np.int64]]:
+    """Endless full batches from ``step`` on, over the epochs' permutations laid end to end."""
+    position = step * batch_size
+    while True:
+        rows: list[NDArray[np.int64]] = []
+        needed = batch_size
+        while needed:
+            epoch, offset = divmod(position, count)
+            part = epoch_order(count, seed, epoch)[offset : offset + needed]
+            rows.append(part)
+            position += len(part)
+            needed -= len(part)
+        yield np.concatenate(rows)

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from medsynth.default_plugins.acgan import ACGAN
+from medsynth.errors import ConfigError
+from medsynth.images import ImageSpec
+
+SPEC = ImageSpec(height=16, width=16, channels=1)
+
+
+def _batch(count=8):
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (count, 16, 16, 1), dtype=np.uint8), rng.integers(0, 2, count)
+
+
+def _weights(network):
+    return [variable.numpy().copy() for variable in network.trainable_variables]
+
+
+def test_one_step_moves_both_networks():
+    # The old idiom (trainable=False, two compiled models) leaves the discriminator as it was under Keras 3.
+    model = ACGAN().build(SPEC, 2)
+    before = {part: _weights(getattr(model, part)) for part in ACGAN.trained_parts}
+    logs = model.train_on_batch(*_batch(), return_dict=True)
+    for part, weights in before.items():
+        moved = [np.abs(new - old).max() for new, old in zip(_weights(getattr(model, part)), weights, strict=True)]
+        # The label embedding of a class that the batch did not draw may stand still; nothing else may.
+        assert np.count_nonzero(moved) >= len(moved) - 1, part
+    assert all(np.isfinite(value) for value in logs.values())
+
+
+def test_the_networks_are_those_of_the_reports():
+    spec = ImageSpec(height=64, width=64, channels=1)
+    model = ACGAN().build(spec, 2)
+    convolutions = [layer for layer in model.discriminator.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert [(layer.filters, layer.strides[0]) for layer in convolutions] == [(16, 2), (32, 2), (64, 2), (128, 1)]
+    assert convolutions[-1].output.shape == (None, 8, 8, 128)
+    dense = 101 * 128 * 16 * 16
+    kernels = (9 * 128 + 1) * 128 + (9 * 128 + 1) * 64 + (9 * 64 + 1) * 1
+    norms = 4 * (128 + 128 + 64)
+    assert model.generator.count_params() == 2 * 100 + dense + kernels + norms
+    assert [norm.momentum for norm in model.generator.layers if isinstance(norm, keras.layers.BatchNormalization)] == [
+        0.8, 0.8, 0.8,
+    ]  # fmt: skip
+
+
+def test_the_sampler_gives_grey_levels_and_depends_on_the_label():
+    keras.utils.set_random_seed(0)
+    plugin = ACGAN()
+    model = plugin.build(SPEC, 2)
+    sampler = plugin.sampler(model)
+    noise = np.random.default_rng(0).normal(size=(4, 100)).astype("float32")
+    first, second = (np.asarray(sampler([noise, np.full(4, label)])) for label in (0, 1))
+    assert first.dtype == np.uint8
+    assert first.shape == (4, 16, 16, 1)
+    assert (first != second).any()
+    expected = (np.asarray(model.generator([noise, np.zeros(4, "int64")], training=False)) + 1) * 127.5
+    assert np.abs(first - expected).max() <= 0.5 + 1e-3
+
+
+def test_the_average_follows_the_generator():
+    plugin = ACGAN(average=0.9)
+    model = plugin.build(SPEC, 2)
+    start = [variable.numpy().copy() for variable in model.generator.trainable_variables]
+    model.train_on_batch(*_batch())
+    for slow, old, new in zip(
+        model.averaged.trainable_variables, start, model.generator.trainable_variables, strict=True
+    ):
+        np.testing.assert_allclose(slow.numpy(), 0.9 * old + 0.1 * new.numpy(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"recipe": "modern"}, "must be 'classic'"),
+        ({"latent": 0}, "at least 1"),
+        ({"learning_rate": -1.0}, "above 0"),
+        ({"beta_1": 1.0}, "below 1"),
+        ({"average": 1.0}, "below 1"),
+    ],
+)
+def test_options_say_what_they_must_be(options, said):
+    with pytest.raises(ConfigError, match=said):
+        ACGAN(**options)
+
+
+def test_a_size_that_cannot_be_doubled_twice_is_refused():
+    with pytest.raises(ConfigError, match="multiples of 4"):
+        ACGAN().build(ImageSpec(height=30, width=32, channels=1), 2)

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import medsynth
+from medsynth import artifact
+from medsynth.errors import ArtifactError
+from medsynth.export.parity import check_parity
+from medsynth.train.rebuild import rebuild_classifier
+
+
+def test_an_exported_classifier_proves_itself(classifier_onnx, classifier_run):
+    assert all(check.passed for check in artifact.verify(classifier_onnx))
+    metadata = artifact.read(classifier_onnx)
+    assert metadata.classes == ("clear", "opacity")
+    assert metadata.validation == classifier_run.outcome["validation"]
+    assert metadata.plugin["options"] == {"weights": "none", "width": 0.0625, "batch_norm": True}
+    assert set(metadata.precision["parity"]) == {"1", "3", "16"}
+
+
+def test_onnxruntime_says_what_keras_says(classifier_onnx, classifier_run, phantom):
+    images = phantom.part("test").decode(classifier_run.image).images
+    expected = rebuild_classifier(classifier_run)(images, training=False)
+    got = medsynth.load_model(classifier_onnx, device="cpu").run(images, batch_size=5)
+    for name in ("probabilities", "logits", "features", "activations"):
+        np.testing.assert_allclose(got[name], expected[name], rtol=1e-3, atol=1e-4)
+
+
+def test_an_exported_generator_proves_itself(generator_onnx):
+    assert all(check.passed for check in artifact.verify(generator_onnx))
+    images = medsynth.load_model(generator_onnx, device="cpu").sample(5, label="opacity", seed=3)
+    assert images.shape == (5, 16, 16, 1)
+    assert images.dtype == np.uint8
+
+
+def test_the_place_of_a_weights_file_is_not_told(classifier_run):
+    from dataclasses import replace
+
+    from medsynth.export.run import _metadata
+
+    options = {**classifier_run.config["options"], "weights": "/home/somebody/vgg.weights.h5"}
+    run = replace(classifier_run, config={**classifier_run.config, "options": options})
+    metadata = _metadata(run, {})
+    assert metadata.training["options"]["weights"] == "vgg.weights.h5"
+    assert "somebody" not in json.dumps(metadata.to_dict())
+
+
+def test_what_is_no_run_is_told(tmp_path):
+    with pytest.raises(ArtifactError, match=r"no run\.json"):
+        medsynth.export(tmp_path, tmp_path / "m.onnx")
+    (tmp_path / "run.json").write_text('{"schema": 1')
+    with pytest.raises(ArtifactError, match="not a readable run manifest"):
+        medsynth.export(tmp_path, tmp_path / "m.onnx")
+    (tmp_path / "run.json").write_text('{"schema": 9}')
+    with pytest.raises(ArtifactError, match="another version"):
+        medsynth.export(tmp_path, tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("got", [np.full((3, 2), 0.51), np.full((3, 2), np.nan), np.full((3, 1), 0.5)])
+def test_a_graph_that_disagrees_is_not_written(got):
+    inputs = {"images": np.zeros((3, 4))}
+
+    def half(rows):
+        return np.full((len(rows["images"]), 2), 0.5)
+
+    with pytest.raises(ArtifactError, match="disagrees with Keras"):
+        check_parity(half, lambda rows: got[: len(rows["images"])], inputs, (1, 3), 1e-4)
+    assert check_parity(half, half, inputs, (1, 3, 1), 1e-4) == {"1": 0.0, "3": 0.0}
