@@ -1,0 +1,1 @@
+"""A medsynth metric: mean multi-scale SSIM between pairs of generated images of one class."""

@@ -1,0 +1,1 @@
+"""A medsynth backbone that trains in seconds on a CPU."""
