@@ -1,0 +1,105 @@
+"""``medsynth evaluate classifier | generator``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medsynth.cli.infer import Device  # noqa: TC001 - typer reads both at run time
+from medsynth.cli.settings import Data  # noqa: TC001
+
+if TYPE_CHECKING:
+    from medsynth.evaluate import Report
+    from medsynth.metrics import Scores
+
+__all__ = ["app"]
+
+app = typer.Typer(help="A report on a classifier or a generator.", no_args_is_help=True)
+
+Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="A file that medsynth export wrote.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder for report.html and metrics.json.")]
+
+
+@app.command()
+def classifier(
+    model: Model,
+    data: Data,
+    out: Out,
+    run: Annotated[Path | None, typer.Option(help="Folder of the training run, for its curves.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Evaluate a classifier on the test part of a data set.
+
+    Example: medsynth evaluate classifier classifier.onnx ct/ --out runs/evaluation
+    """
+    from medsynth.dataset import audit_dataset, load_dataset
+    from medsynth.evaluate import DataSummary, Report, evaluate_classifier
+    from medsynth.infer import load_classifier
+    from medsynth.outputs import ensure_folder
+    from medsynth.progress import progress_bar
+
+    ensure_folder(out)  # Told before the work, not after it.
+    loaded, table = load_classifier(model, device=device), load_dataset(data)
+    with progress_bar("Decoding the test part", "images") as on_progress:
+        result = evaluate_classifier(loaded, table, run=run, on_progress=on_progress)
+    report = Report(data=DataSummary.of(table), classifier=result, audit=audit_dataset(table))
+    if not result.familiar:
+        typer.echo(
+            f"{model.name} was trained on other data than {table.source}, or on another split of it. If these test "
+            "images were among its training images, the numbers are too good.",
+            err=True,
+        )
+    uses = "first use" if result.uses == 1 else f"use number {result.uses}"
+    _finish(out, report, result.scores, f"{result.model.file} on the test part of {table.source} ({uses} of it)")
+
+
+@app.command()
+def generator(
+    model: Model,
+    data: Data,
+    classifier: Annotated[Path, typer.Option("--classifier", metavar="MODEL.onnx", help="Judges the images.")],
+    out: Out,
+    run: Annotated[Path | None, typer.Option(help="Folder of the training run, for losses and filmstrips.")] = None,
+    count: Annotated[int, typer.Option(help="Images to generate.")] = 512,
+    device: Device = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+) -> None:
+    """Evaluate a generator by a classifier's verdict on its images. The test part is not touched.
+
+    Example: medsynth evaluate generator generator.onnx ct/ --classifier classifier.onnx --out runs/evaluation
+    """
+    from medsynth.dataset import audit_dataset, load_dataset
+    from medsynth.evaluate import DataSummary, Report, evaluate_generator
+    from medsynth.infer import load_classifier, load_sampler
+    from medsynth.outputs import ensure_folder
+    from medsynth.progress import progress_bar
+
+    ensure_folder(out)
+    sampler, judge = load_sampler(model, device=device), load_classifier(classifier, device=device)
+    table = load_dataset(data)
+    with progress_bar("Generating", "images") as on_progress:
+        result = evaluate_generator(sampler, table, judge, count=count, seed=seed, run=run, on_progress=on_progress)
+    report = Report(data=DataSummary.of(table), generator=result, audit=audit_dataset(table))
+    title = f"{result.classifier.file} on {count:,} images of {result.model.file}"
+    _finish(out, report, result.scores, title)
+
+
+def _finish(out: Path, report: Report, scores: Scores, title: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from medsynth.evaluate import write_report
+
+    page = write_report(out, report)
+    typer.echo(title)
+    table = Table()
+    for name, justify in (("metric", "left"), ("value", "right"), ("95 % interval", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for metric, estimate in scores.overall.items():
+        value = "-" if estimate.value is None else f"{estimate.value:.3f}"
+        span = "-" if estimate.low is None else f"{estimate.low:.3f} to {estimate.high:.3f}"
+        table.add_row(metric.replace("_", " "), value, span)
+    Console().print(table)
+    typer.echo(f"Report: {page}")

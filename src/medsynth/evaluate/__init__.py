@@ -1,0 +1,80 @@
+"""Models on data: a classifier on the test part, a generator by its images; results as one report.
+
+Needs neither TensorFlow nor Keras. :func:`evaluate` does it all; :func:`evaluate_classifier` and
+:func:`evaluate_generator` compute, :func:`write_report` writes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medsynth.dataset import audit_dataset, load_dataset
+from medsynth.evaluate.classifier import ClassifierReport, evaluate_classifier
+from medsynth.evaluate.generator import GeneratorReport, evaluate_generator
+from medsynth.evaluate.report import Reference, Report, write_report
+from medsynth.evaluate.subjects import DataSummary
+
+if TYPE_CHECKING:
+    from medsynth.dataset import Dataset
+    from medsynth.infer import Classifier, Sampler
+
+__all__ = [
+    "ClassifierReport",
+    "DataSummary",
+    "GeneratorReport",
+    "Reference",
+    "Report",
+    "evaluate",
+    "evaluate_classifier",
+    "evaluate_generator",
+    "write_report",
+]
+
+
+def evaluate(
+    model: Classifier,
+    data: Dataset | str | Path,
+    generator: Sampler | None = None,
+    *,
+    out: str | Path | None = None,
+    count: int = 512,
+    seed: int = 0,
+    classifier_run: Path | None = None,
+    generator_run: Path | None = None,
+    references: tuple[Reference, ...] = (),
+) -> Report:
+    """A classifier on the test part and, where one is given, a generator by that classifier's verdict.
+
+    Args:
+        model: A loaded classifier.
+        data: The data set, or what :func:`medsynth.load_dataset` takes.
+        generator: A loaded generator of the same classes.
+        out: Folder for ``report.html`` and ``metrics.json``; ``None``: nothing is written but the record of the test
+            part's use beside the model file.
+        count: Images to generate.
+        seed: Of their noise.
+        classifier_run: Folder of the classifier's training run; the report shows its curves.
+        generator_run: Folder of the generator's training run; the report shows its losses and filmstrips.
+        references: Columns for comparison.
+
+    Returns:
+        Everything the report says.
+
+    Raises:
+        DataError: Model, generator and data do not have the same classes, or there is no test part.
+        OutputError: ``out`` cannot be written to.
+    """
+    data = load_dataset(data)
+    report = Report(
+        data=DataSummary.of(data),
+        classifier=evaluate_classifier(model, data, run=classifier_run),
+        generator=None
+        if generator is None
+        else evaluate_generator(generator, data, model, count=count, seed=seed, run=generator_run),
+        audit=audit_dataset(data),
+        references=references,
+    )
+    if out is not None:
+        write_report(out, report)
+    return report

@@ -1,0 +1,154 @@
+"""A generator, judged by a classifier that was trained on real images, by metric plugins and by the eye."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medsynth.errors import ConfigError
+from medsynth.evaluate.plugin_metrics import MetricRow, measure
+from medsynth.evaluate.subjects import ModelSummary, class_indices
+from medsynth.images import load_images
+from medsynth.metrics import Rows, Scores, score
+from medsynth.metrics.bootstrap import RESAMPLING, Resampling
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from medsynth.dataset import Dataset
+    from medsynth.infer import Classifier, Sampler
+    from medsynth.progress import OnProgress
+
+__all__ = ["COLUMNS", "GeneratorReport", "evaluate_generator"]
+
+COLUMNS = 8
+"""Images of each class in a grid."""
+
+_BLOCK = 256
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class GeneratorReport:
+    """A generator's images.
+
+    Attributes:
+        model: The generator.
+        classifier: The classifier that judged its images.
+        scores: The classifier's verdict: labels are the classes that were asked for.
+        metrics: Results of the metric plugins that take images; those that failed too.
+        count: Images that were made, label i mod classes.
+        seed: Of their noise.
+        generated: The first images of each class, uint8 (classes, 8, height, width, channels).
+        real: Training images for a look side by side, likewise; ``None`` to show none.
+        run: Folder of the training run, for its losses and filmstrips.
+    """
+
+    model: ModelSummary
+    classifier: ModelSummary
+    scores: Scores
+    metrics: tuple[MetricRow, ...]
+    count: int
+    seed: int
+    generated: NDArray[np.uint8]
+    real: NDArray[np.uint8] | None
+    run: Path | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; images and folders are left out."""
+        return {
+            "model": self.model.to_dict(),
+            "classifier": self.classifier.to_dict(),
+            "count": self.count,
+            "seed": self.seed,
+            **self.scores.to_dict(),
+            "metrics": [row.to_dict() for row in self.metrics],
+        }
+
+
+def evaluate_generator(
+    sampler: Sampler,
+    data: Dataset,
+    classifier: Classifier,
+    *,
+    count: int = 512,
+    seed: int = 0,
+    run: Path | None = None,
+    resampling: Resampling = RESAMPLING,
+    on_progress: OnProgress | None = None,
+) -> GeneratorReport:
+    """Make images, let a classifier name their classes, and compare them with real training images.
+
+    The test part is not touched: real images come from the training part, as the generator saw them.
+
+    Args:
+        sampler: A loaded generator.
+        data: The data set that it learned from.
+        classifier: A loaded classifier of the same classes; generated images reach it through
+            :func:`medsynth.images.load_image`, like any other.
+        count: How many images, at least 8 for each class.
+        seed: Of the noise.
+        run: Folder of the generator's training run, for its losses and filmstrips.
+        resampling: Of the intervals.
+        on_progress: Called with (images made, images in all, no figures).
+
+    Raises:
+        ConfigError: ``count`` is too small.
+        DataError: The classes of generator, classifier and data are not the same, or there is no training part.
+    """
+    classes = sampler.classes
+    if count < COLUMNS * len(classes):
+        raise ConfigError(f"count must be at least {COLUMNS} for each of {len(classes)} classes. Got {count}.")
+    class_indices(data.labels[:0], classes, classifier, sampler.path.name)
+    class_indices(data.labels[:0], data.classes, sampler, data.source)
+    images, labels, probabilities = [], [], []
+    for start in range(0, count, _BLOCK):
+        size = min(_BLOCK, count - start)
+        made = sampler.sample(size, seed=seed, start=start)
+        asked = sampler.labels_for(size, None, start)
+        probabilities.append(classifier.run(load_images(list(made), classifier.image))["probabilities"])
+        labels.append(asked)
+        images.append(made)
+        if on_progress is not None:
+            on_progress(start + size, count, {})
+    made, asked = np.concatenate(images), np.concatenate(labels)
+    rows = Rows.of(
+        class_indices(asked, classes, classifier, sampler.path.name),
+        np.concatenate(probabilities),
+        positive=classifier.classes.index(classifier.metadata.positive),
+        threshold=classifier.metadata.threshold,
+    )
+    real, real_labels = _real_images(data, sampler, count)
+    return GeneratorReport(
+        model=ModelSummary.of(sampler),
+        classifier=ModelSummary.of(classifier),
+        scores=score(rows, resampling),
+        metrics=measure("images", real, made, reference_labels=real_labels, candidate_labels=asked),
+        count=count,
+        seed=seed,
+        generated=_grid(made, asked, len(classes), spread=False),
+        real=_grid(real, real_labels, len(classes), spread=True),
+        run=run,
+    )
+
+
+def _real_images(data: Dataset, sampler: Sampler, count: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """At most ``count`` training images, evenly spaced through the table, prepared as the generator saw them."""
+    train = data.part("train")
+    chosen = np.unique(np.linspace(0, len(train) - 1, min(count, len(train))).round().astype(np.int64))
+    decoded = train.take(chosen).decode(sampler.image)
+    return decoded.images, class_indices(decoded.labels, data.classes, sampler, data.source)
+
+
+def _grid(images: NDArray[np.uint8], labels: NDArray[np.int64], classes: int, *, spread: bool) -> NDArray[np.uint8]:
+    """One row for each class: its first images, or evenly spread ones; black where a class has too few."""
+    grid = np.zeros((classes, COLUMNS, *images.shape[1:]), np.uint8)
+    for index in range(classes):
+        rows = np.flatnonzero(labels == index)
+        if spread and len(rows) > COLUMNS:
+            rows = rows[np.linspace(0, len(rows) - 1, COLUMNS).round().astype(np.int64)]
+        rows = rows[:COLUMNS]
+        grid[index, : len(rows)] = images[rows]
+    return grid

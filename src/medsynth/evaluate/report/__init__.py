@@ -1,0 +1,33 @@
+"""One page that a person wants to read, and the same numbers as JSON.
+
+``metrics.json``, schema 1. ``null`` stands for what was not evaluated and for a number that is not defined.
+
+* ``schema``, ``created`` (ISO 8601, UTC)
+* ``data``: :class:`~medsynth.evaluate.subjects.DataSummary`
+* ``audit``: :class:`medsynth.dataset.Audit`
+* ``classifier`` and ``generator``:
+
+  * ``model``: :class:`~medsynth.evaluate.subjects.ModelSummary`
+  * ``images``, ``positive`` (class index; null for more than two classes), ``threshold``
+  * ``interval``: ``level``, ``method``, ``unit`` (``image`` or ``group``), ``units``, ``resamples``, ``seed``
+  * ``overall``: metric -> ``value``, ``low``, ``high``; of the positive class for a binary task, else the mean over
+    classes. Metrics: ``loss``, ``accuracy``, ``balanced_accuracy``, ``f1``, ``precision``, ``recall``, ``auc``
+  * ``per_class``: metric -> a list of the same, class by class
+  * ``confusion``: counts, true classes down, decided ones across
+  * ``roc``: class by class ``fpr``, ``tpr``, ``thresholds`` (the first is null: nothing is called positive),
+    ``band`` (``low`` and ``high`` at the 101 false positive rates 0, 0.01, ... 1)
+  * ``metrics``: :class:`~medsynth.evaluate.plugin_metrics.MetricRow` of plugins
+  * of the classifier also ``data``, ``same_data_as_training``, ``test_part_uses``, ``test_part_use_recorded`` and
+    ``skipped``
+  * of the generator also ``classifier`` (the model that judged), ``count``, ``seed``
+
+* ``references``: ``label``, ``note``, ``classifier`` and ``generator`` (metric -> value)
+* ``provenance``: ``versions``, ``hardware``, ``plugins_left_out``
+"""
+
+from __future__ import annotations
+
+from medsynth.evaluate.report.model import Provenance, Reference, Report
+from medsynth.evaluate.report.write import HTML_NAME, JSON_NAME, write_report
+
+__all__ = ["HTML_NAME", "JSON_NAME", "Provenance", "Reference", "Report", "write_report"]

@@ -1,0 +1,133 @@
+"""The report's charts as SVG text.
+
+Drawn on matplotlib's ``Figure`` objects, without pyplot and its global state. Colours are those of Okabe and Ito (Color
+Universal Design, 2008), which the colour-blind tell apart; lines also differ in their dashes, for print in grey.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from medsynth.evaluate.report.history import thinned
+from medsynth.metrics.roc import GRID
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from medsynth.metrics import Estimate, Roc
+
+__all__ = ["MOST_CURVES", "classifier_curves", "generator_curves", "roc_figure"]
+
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1.5, 1.5)))
+_INK, _GRID = "#333333", "#dddddd"
+
+MOST_CURVES = len(_COLOURS)
+"""ROC curves that one figure can show apart."""
+
+
+def roc_figure(curves: Sequence[tuple[str, Roc, Estimate]]) -> str:
+    """ROC curves, each with its name, its 95 % band and its AUC in the legend."""
+    figure, axes = _canvas(width=4.8, height=4.6)
+    axes.plot([0, 1], [0, 1], color="#888888", linewidth=1, linestyle=":", label="guessing, AUC 0.5")
+    for (name, curve, area), (colour, dash) in zip(curves, _styles(), strict=False):
+        if curve.band_low is not None and curve.band_high is not None:
+            axes.fill_between(GRID, curve.band_low, curve.band_high, color=colour, alpha=0.16, linewidth=0)
+        value = "" if area.value is None else f", AUC {area.value:.3f}"
+        axes.plot(curve.fpr, curve.tpr, color=colour, linestyle=dash, linewidth=1.8, label=f"{name}{value}")
+    axes.set(xlabel="false positive rate (1 − specificity)", ylabel="true positive rate (sensitivity)")
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    axes.legend(loc="lower right", fontsize=9, frameon=False)
+    return _svg(figure)
+
+
+def classifier_curves(series: Mapping[str, NDArray[np.float64]], best: int | None = None) -> tuple[str, str]:
+    """Losses, and metrics, by epoch.
+
+    Args:
+        series: Columns of the history, ``epoch`` among them.
+        best: Epoch whose weights were kept, counted from 1.
+    """
+    losses = {"loss": "training", "val_loss": "validation"}
+    scores = {
+        "accuracy": "training accuracy",
+        **{f"val_{name}": f"validation {name}" for name in ("accuracy", "precision", "recall")},
+        "val_f1": "validation F1",
+        "val_auc": "validation AUC",
+    }
+    return (
+        _curves(series, "epoch", losses, ylabel="loss", mark=best, bottom=0.0),
+        _curves(series, "epoch", scores, ylabel="score", mark=best),
+    )
+
+
+def generator_curves(series: Mapping[str, NDArray[np.float64]]) -> dict[str, str]:
+    """Everything that a generator's train step returned, by step: charts ``loss`` and ``accuracy``."""
+    names = [name for name in series if name not in {"step", "epoch", "seconds"}]
+    scores = {name: name.replace("_", " ") for name in names if name.endswith("accuracy")}
+    losses = {name: name.replace("_", " ") for name in names if name not in scores}
+    count = "step" if "step" in series else "epoch"
+    thin = thinned(dict(series))
+    charts = {"loss": losses, "accuracy": scores}
+    return {title: _curves(thin, count, lines, ylabel=title) for title, lines in charts.items() if lines}
+
+
+def _styles() -> Iterator[tuple[str, Any]]:
+    return zip(cycle(_COLOURS), cycle(_DASHES), strict=False)
+
+
+def _curves(
+    series: Mapping[str, NDArray[np.float64]],
+    count: str,
+    names: Mapping[str, str],
+    *,
+    ylabel: str,
+    mark: int | None = None,
+    bottom: float | None = None,
+) -> str:
+    """One chart: the columns ``names`` (column -> label) over the column ``count``."""
+    figure, axes = _canvas(width=4.8, height=3.6)
+    drawn = [(name, label) for name, label in names.items() if name in series]
+    marker = "o" if len(series[count]) <= 40 else ""
+    for (name, label), (colour, dash) in zip(drawn, _styles(), strict=False):
+        style = {"color": colour, "linestyle": dash, "linewidth": 1.5, "marker": marker, "markersize": 3}
+        axes.plot(series[count], series[name], label=label, **style)
+    if mark is not None:
+        axes.axvline(mark, color="#888888", linewidth=1, linestyle=":")
+    axes.set(xlabel=count, ylabel=ylabel)
+    axes.set_ylim(bottom=bottom)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
+    axes.legend(fontsize=9, frameon=False)
+    return _svg(figure)
+
+
+def _canvas(*, width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.grid(color=_GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=_INK, labelsize=9, length=3)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(_INK)
+    return figure, axes
+
+
+def _svg(figure: Figure) -> str:
+    FigureCanvasSVG(figure)
+    stream = io.StringIO()
+    # The salt and the missing date make the same numbers the same bytes.
+    with mpl.rc_context({"svg.hashsalt": "medsynth", "svg.fonttype": "path"}):
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    return stream.getvalue()

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from medsynth.cli.evaluate import app
+from medsynth.errors import ArtifactError, OutputError
+
+
+@pytest.fixture
+def folder(files, data, tmp_path):
+    """Models, and the data as a folder that load_dataset takes."""
+    for name in ("classifier.onnx", "generator.onnx"):
+        shutil.copy(files / name, tmp_path / name)
+    rows = zip(data.images, data.names, data.labels, data.split, strict=True)
+    for image, name, label, part in rows:
+        path = tmp_path / "data" / part / data.classes[label] / name.replace("/", "-")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    return tmp_path
+
+
+def invoke(*arguments):
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def test_classifier(folder):
+    arguments = ("classifier", folder / "classifier.onnx", folder / "data", "--out", folder / "out", "--device", "cpu")
+    first, second = invoke(*arguments), invoke(*arguments)
+    assert "first use" in first.output
+    assert "use number 2" in second.output
+    numbers = json.loads((folder / "out" / "metrics.json").read_text())
+    accuracy = numbers["classifier"]["overall"]["accuracy"]
+    assert f"{accuracy['value']:.3f}" in first.stdout
+    assert f"{accuracy['low']:.3f} to {accuracy['high']:.3f}" in first.stdout
+    assert numbers["generator"] is None
+    assert "trained on other data" in first.stderr  # The folder has no groups, so it is not the same data set.
+
+
+def test_generator(folder):
+    judge = ("--classifier", folder / "classifier.onnx")
+    out = ("--out", folder / "out", "--count", 40, "--seed", 2, "--device", "cpu")
+    result = invoke("generator", folder / "generator.onnx", folder / "data", *judge, *out)
+    numbers = json.loads((folder / "out" / "metrics.json").read_text())
+    assert numbers["classifier"] is None
+    assert (numbers["generator"]["count"], numbers["generator"]["seed"]) == (40, 2)
+    assert "classifier.onnx on 40 images of generator.onnx" in result.output
+    assert not list(folder.glob("*.evaluations.json"))
+
+
+def test_bad_input_is_one_of_our_errors(folder):
+    with pytest.raises(ArtifactError, match="must be a classifier"):
+        invoke("classifier", folder / "generator.onnx", folder / "data", "--out", folder / "out")
+    (folder / "file").write_text("")
+    with pytest.raises(OutputError, match="must be a folder"):
+        invoke("classifier", folder / "classifier.onnx", folder / "data", "--out", folder / "file")
+
+
+def test_help_has_an_example():
+    for verb in ("classifier", "generator"):
+        assert "Example: medsynth evaluate" in invoke(verb, "--help").output

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from medsynth.evaluate import plugin_metrics
+from medsynth.evaluate.plugin_metrics import measure
+from medsynth.plugins import Metric, PluginEntry, PluginSource, Registry, Result, hookimpl
+
+
+class Brightness(Metric):
+    """Mean grey of the candidate minus that of the reference."""
+
+    name = "brightness"
+    inputs = "images"
+    higher_is_better: ClassVar[bool | None] = None
+
+    def reset(self):
+        self.difference = None
+
+    def update(self, reference, candidate, *, reference_labels=None, candidate_labels=None):
+        self.difference = float(candidate.mean() - reference.mean())
+
+    def compute(self):
+        return Result(value=self.difference, per_class={0: self.difference})
+
+
+class Raises(Brightness):
+    """Fails."""
+
+    name = "raises"
+
+    def compute(self):
+        raise RuntimeError("two\nlines")
+
+
+class NotANumber(Brightness):
+    """Divides by zero."""
+
+    name = "not-a-number"
+
+    def compute(self):
+        return Result(value=float("nan"))
+
+
+class Confidence(Brightness):
+    """Mean probability of the true class."""
+
+    name = "confidence"
+    inputs = "probabilities"
+    higher_is_better = True
+
+    def update(self, reference, candidate, *, reference_labels=None, candidate_labels=None):
+        self.difference = float(candidate[np.arange(len(candidate)), reference_labels].mean())
+
+
+def cannot_be_imported():
+    raise ImportError("no such library")
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    """A registry that holds these metrics of a stranger, and built-in ones of our name."""
+
+    def fill(*entries, distribution="stranger"):
+        class Hooks:
+            @hookimpl
+            def medsynth_register_metrics(self):
+                for name, load in entries:
+                    yield PluginEntry(name=name, load=load, summary=f"The {name}.")
+
+        registry = Registry()
+        registry.add(PluginSource(plugin="p", distribution=distribution, version="1.2", module="m", load=Hooks))
+        assert registry.failures == ()
+        monkeypatch.setattr(plugin_metrics, "registry", lambda: registry)
+
+    return fill
+
+
+IMAGES = np.arange(16, dtype=np.uint8).reshape(4, 2, 2, 1)
+LABELS = np.array([0, 0, 1, 1])
+
+
+def rows(inputs="images"):
+    return measure(inputs, IMAGES, IMAGES + 3, reference_labels=LABELS, candidate_labels=LABELS)
+
+
+def test_a_metric_is_a_row_with_what_real_images_get(registered):
+    registered(("brightness", lambda: Brightness))
+    (row,) = rows()
+    assert row.estimate.value == 3
+    assert row.per_class == {0: 3}
+    # Rows 1 and 3 are the second halves of their classes, 0 and 2 the first.
+    assert row.real == 4
+    assert (row.distribution, row.version, row.summary) == ("stranger", "1.2", "The brightness.")
+    assert row.to_dict()["per_class"] == {"0": 3}
+    assert row.error is None
+
+
+def test_failures_are_rows(registered):
+    registered(
+        ("raises", lambda: Raises),
+        ("not-a-number", lambda: NotANumber),
+        ("unimportable", cannot_be_imported),
+        ("brightness", lambda: Brightness),
+    )
+    by_name = {row.name: row for row in rows()}
+    assert by_name["raises"].error == "RuntimeError: two lines"
+    assert "not finite: nan" in by_name["not-a-number"].error
+    assert "no such library" in by_name["unimportable"].error
+    assert by_name["raises"].estimate.value is None
+    assert by_name["brightness"].error is None
+
+
+def test_metrics_of_other_inputs_are_left_out(registered):
+    registered(("brightness", lambda: Brightness), ("confidence", lambda: Confidence))
+    assert [row.name for row in rows()] == ["brightness"]
+    probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.5, 0.5]])
+    (row,) = measure("probabilities", np.empty((0, 0)), probabilities, reference_labels=LABELS)
+    assert row.estimate.value == pytest.approx((0.9 + 0.6 + 0.8 + 0.5) / 4)
+    assert row.real is None
+
+
+def test_our_own_probability_metrics_are_not_run_twice(registered):
+    registered(("confidence", lambda: Confidence), distribution="medsynth-core")
+    assert rows("probabilities") == ()
