@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medsynth.cli.infer import Device  # noqa: TC001 - typer reads both at run time
-from medsynth.cli.settings import Data  # noqa: TC001
+from medsynth.cli.infer import Device
+from medsynth.cli.settings import Data
 
 if TYPE_CHECKING:
     from medsynth.evaluate import Report

@@ -36,7 +36,8 @@ def infer(
         typer.echo(f"{out}: finished already; left alone.")
         return
     seconds = time.monotonic() - began
-    typer.echo(f"{out}: {len(table)} images on {classifier.session.device} in {seconds:.1f} s.")
+    images_done = f"{len(table)} image{'s' * (len(table) != 1)}"
+    typer.echo(f"{out}: {images_done} on {classifier.session.device} in {seconds:.1f} s.")
     for label in table.classes:
         typer.echo(f"  {label}: {table.predicted.count(label)}")
     if table.skipped:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medsynth.errors import ConfigError
+from medsynth.errors import ConfigError, DataError
 from medsynth.infer.journal import append_to, journal_path, read_journal
 from medsynth.infer.predictions import check_table_path, meta_path
 from medsynth.infer.sources import Sources, gather
@@ -67,13 +67,17 @@ def predict_folder(
     first = done[-1].stop if done else 0
     if on_progress is not None:
         on_progress(first, len(gathered), {})
-    with append_to(journal_file, identity, fresh=not resume) as journal:
+    with append_to(journal_file, identity, fresh=not done) as journal:
         for rows in model.batches(gathered, batch_size=batch_size, first=first):
             journal.add(rows)
             done.append(rows)
             if on_progress is not None:
                 on_progress(rows.stop, len(gathered), {})
-    predictions = model.collect(gathered, done)
+    try:
+        predictions = model.collect(gathered, done)
+    except DataError:
+        journal_file.unlink()  # It holds failures only, which must not outlive their cause.
+        raise
     predictions.write(out)
     journal_file.unlink()
     return predictions

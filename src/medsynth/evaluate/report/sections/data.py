@@ -28,7 +28,7 @@ def data_section(report: Report) -> Section:
         groups = [Cell(f"{data.groups[part]:,}")] if data.groups is not None else []
         rows.append((Cell(part), *cells, Cell(f"{sum(counts.values()):,}"), *groups))
     how = (
-        "Every group (a patient) lies in one part only, so the test part shows patients that the models never saw."
+        "Every group (a patient) lies in one part only, so the test part shares no patient with the others."
         if grouped
         else "These data name no groups (patients). If the parts were not made by patient, images of one patient may "
         "lie on both sides, and the test numbers are then too good."
