@@ -11,6 +11,7 @@ was interrupted.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,6 +92,7 @@ def run_pipeline(
     sampler = load_sampler(export(made, folder / "generator.onnx"))
 
     model.predict(data.part("test")).write(folder / "predictions.csv")
+    _forget_images(folder / "generated")
     generate_folder(sampler, folder / "generated", images)
 
     with progress_bar("Evaluating", "images") as report:
@@ -103,3 +105,12 @@ def run_pipeline(
         )
     write_report(folder, result)
     return result
+
+
+def _forget_images(folder: Path) -> None:
+    """Remove what an earlier call generated, by its manifests; they may be another model's."""
+    for manifest in folder.glob("manifest-*.csv"):
+        with manifest.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                (folder / row["path"]).unlink(missing_ok=True)
+        manifest.unlink()

@@ -21,6 +21,12 @@ def test_an_exported_classifier_proves_itself(classifier_onnx, classifier_run):
     assert set(metadata.precision["parity"]) == {"1", "3", "16"}
 
 
+def test_the_same_run_exports_to_the_same_bytes(generator_onnx, generator_run, tmp_path):
+    # Keras numbers its layers by what the process has built, tf2onnx by the order of a hash.
+    again = medsynth.export(generator_run, tmp_path / "again.onnx")
+    assert again.read_bytes() == generator_onnx.read_bytes()
+
+
 def test_onnxruntime_says_what_keras_says(classifier_onnx, classifier_run, phantom):
     images = phantom.part("test").decode(classifier_run.image).images
     expected = rebuild_classifier(classifier_run)(images, training=False)

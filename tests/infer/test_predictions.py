@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from medsynth.dataset import Skipped
 from medsynth.errors import ConfigError, MissingExtraError, OutputError
-from medsynth.infer import Predictions, decide
+from medsynth.infer import Predictions
 
 CLASSES = ("covid", "non, covid")
 PROBABILITIES = np.array([[0.25, 0.75], [1 / 3, 2 / 3], [1.0, 0.0], [1e-20, 1.0]], np.float32)
@@ -41,9 +41,11 @@ def test_the_threshold_decides_two_classes() -> None:
 
 @given(st.lists(st.lists(st.floats(0, 1, width=32), min_size=3, max_size=3), min_size=1))
 def test_more_classes_take_the_largest(rows: list[list[float]]) -> None:
-    decided = decide(np.asarray(rows, np.float32), ("a", "b", "c"), "c", 0.9)
-    assert decided.dtype == np.int64
-    assert decided.tolist() == [row.index(max(row)) for row in rows]
+    names = tuple(map(str, range(len(rows))))
+    table = predictions(
+        names=names, probabilities=np.asarray(rows, np.float32), classes=("a", "b", "c"), positive="c", threshold=0.9
+    )
+    assert table.predicted == tuple("abc"[row.index(max(row))] for row in rows)
 
 
 def test_csv(tmp_path: Path) -> None:

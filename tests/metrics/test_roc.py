@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from medsynth.metrics import Rows, area_under, roc_band, roc_curve, score
+from medsynth.metrics import Rows, area_under, roc_band, roc_curve, score, youden_threshold
 
 
 @pytest.mark.parametrize("decimals", [None, 1])
@@ -51,3 +53,22 @@ def test_stored_curve_keeps_its_area_and_its_corners(make_task):
     inside = np.interp(np.linspace(0, 1, 101), curve.fpr, curve.tpr)
     assert (curve.band_low <= curve.band_high).all()
     assert ((inside >= curve.band_low) & (inside <= curve.band_high)).mean() > 0.95
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 40))
+def test_youden_threshold_is_the_best_of_all_cuts(seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    positive = np.arange(count) % 2 == 0
+    scores = np.round(rng.random(count) + 0.3 * positive, 1)
+
+    def youden(threshold: float) -> float:
+        called = scores >= threshold
+        return float(called[positive].mean() - called[~positive].mean())
+
+    best = max(youden(cut) for cut in (*scores, np.inf))
+    chosen = youden_threshold(positive, scores)
+    if best > 0:
+        assert youden(chosen) == best
+        assert chosen not in scores  # between two scores, so that no row sits on it
+    else:
+        assert chosen == 0.5

@@ -39,6 +39,8 @@ def test_the_weights_kept_are_those_of_the_best_epoch(classifier_run, phantom):
     best = classifier_run.outcome["validation"]
     assert log_loss(decoded.labels, probabilities) == pytest.approx(best["loss"], rel=1e-4)
     assert roc_auc_score(decoded.labels, probabilities[:, 1]) == pytest.approx(best["auc"])
+    called = probabilities[:, 1] >= classifier_run.outcome["threshold"]
+    assert (called == decoded.labels).mean() == pytest.approx(best["accuracy"])
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(phantom, tmp_path, monkeypatch):

@@ -21,7 +21,8 @@ class ACGAN(Generator):
     Args:
         recipe: ``"classic"``: the networks and losses of the reports.
         latent: Length of the noise vector.
-        learning_rate: Of both Adam optimizers.
+        learning_rate: Of the generator's Adam optimizer.
+        discriminator_learning_rate: Of the discriminator's; 0: the same.
         beta_1: Of both Adam optimizers.
         average: Decay of the exponential moving average of the generator's weights that is sampled and exported; 0
             exports the last weights, as the reports did.
@@ -36,6 +37,7 @@ class ACGAN(Generator):
         recipe: Literal["classic"] = "classic",
         latent: int = 100,
         learning_rate: float = 2e-4,
+        discriminator_learning_rate: float = 0.0,
         beta_1: float = 0.5,
         average: float = 0.0,
     ) -> None:
@@ -52,6 +54,7 @@ class ACGAN(Generator):
         self.recipe = recipe
         self.latent = latent
         self.learning_rate = learning_rate
+        self.discriminator_learning_rate = discriminator_learning_rate or learning_rate
         self.beta_1 = beta_1
         self.average = average
 
@@ -70,7 +73,7 @@ class ACGAN(Generator):
         )
         model.compile(
             optimizer=keras.optimizers.Adam(self.learning_rate, beta_1=self.beta_1),
-            discriminator_optimizer=keras.optimizers.Adam(self.learning_rate, beta_1=self.beta_1),
+            discriminator_optimizer=keras.optimizers.Adam(self.discriminator_learning_rate, beta_1=self.beta_1),
         )
         return model
 

@@ -10,11 +10,12 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import onnx
 import tensorflow as tf
 import tf2onnx
 from onnx import numpy_helper
+
+from medsynth.export.graph import tidy
 
 if TYPE_CHECKING:
     import keras
@@ -69,9 +70,7 @@ def _convert(function: Callable[..., Mapping[str, Any]], signature: Mapping[str,
     model: onnx.ModelProto
     model, _ = tf2onnx.convert.from_function(traced, input_signature=specs, opset=OPSET)
     _embed_captures(model.graph, traced.get_concrete_function(*specs).graph.captures)
-    _order_outputs(model.graph)
-    _fold_reshapes(model.graph)
-    _name_batch(model.graph)
+    tidy(model.graph, (*_CLASSIFIER_OUTPUTS, "images"))
     model.producer_name, model.producer_version = "medsynth", ""
     return model
 
@@ -85,53 +84,3 @@ def _embed_captures(graph: onnx.GraphProto, captures: Iterable[tuple[Any, Any]])
     for value in [value for value in graph.input if value.name in values]:
         graph.initializer.append(numpy_helper.from_array(values[value.name].numpy(), value.name))
         graph.input.remove(value)
-
-
-def _order_outputs(graph: onnx.GraphProto) -> None:
-    """TensorFlow sorts the keys of a dict; people look for the logits first."""
-    ordered = sorted(graph.output, key=lambda value: (*_CLASSIFIER_OUTPUTS, "images").index(value.name))
-    del graph.output[:]
-    graph.output.extend(ordered)
-
-
-def _name_batch(graph: onnx.GraphProto) -> None:
-    """tf2onnx calls batch axes ``unk__43``; the contract says ``batch``."""
-    for value in (*graph.input, *graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    # Shapes in between repeat the old names and are only hints.
-    del graph.value_info[:]
-
-
-def _fold_reshapes(graph: onnx.GraphProto) -> None:
-    """Replace the shape arithmetic that ``Flatten`` exports as (Shape, Gather, ..., Concat) by a constant.
-
-    Where only the batch axis of the result is unknown, the shape ``[-1, ...]`` says the same. The arithmetic would run
-    on the CPU whatever the device, and forbid CUDA graphs.
-    """
-    producers = {name: node for node in graph.node for name in node.output}
-    known = {value.name: value.type.tensor_type.shape for value in (*graph.value_info, *graph.output)}
-    for node in graph.node:
-        if node.op_type != "Reshape" or node.input[1] not in producers or node.output[0] not in known:
-            continue
-        sizes = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in known[node.output[0]].dim]
-        if sizes[:1] == [-1] and all(size > 0 for size in sizes[1:]):
-            name = f"{node.output[0]}/shape"
-            graph.initializer.append(numpy_helper.from_array(np.array(sizes, np.int64), name))
-            node.input[1] = name
-    _drop_unused(graph)
-
-
-def _drop_unused(graph: onnx.GraphProto) -> None:
-    """Remove nodes and initialisers that no output depends on any more."""
-    needed = {value.name for value in graph.output}
-    kept = []
-    for node in reversed(graph.node):  # Nodes stand in topological order.
-        if needed.intersection(node.output):
-            kept.append(node)
-            needed.update(node.input)
-    used = [tensor for tensor in graph.initializer if tensor.name in needed]
-    kept.reverse()
-    del graph.node[:]
-    graph.node.extend(kept)
-    del graph.initializer[:]
-    graph.initializer.extend(used)

@@ -125,5 +125,5 @@ def _metadata(run: Run, parity: Mapping[str, float]) -> Metadata:
         intended_use=_INTENDED_USE[run.task],
         versions=versions,
         precision={"name": "fp32", "parity": dict(parity)},
-        threshold=0.5 if run.task == "classifier" and len(run.classes) == 2 else None,
+        threshold=run.outcome.get("threshold"),
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from medsynth.infer.generate import generate_folder
     from medsynth.infer.load import load_classifier, load_model, load_sampler
     from medsynth.infer.predict import predict_folder
-    from medsynth.infer.predictions import Predictions, decide
+    from medsynth.infer.predictions import Predictions
     from medsynth.infer.sampler import Sampler
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "Predictions",
     "Sampler",
     "check_device",
-    "decide",
     "generate_folder",
     "load_classifier",
     "load_model",
@@ -38,7 +37,6 @@ _HOMES = {
     "Predictions": "medsynth.infer.predictions",
     "Sampler": "medsynth.infer.sampler",
     "check_device": "medsynth.infer.device",
-    "decide": "medsynth.infer.predictions",
     "generate_folder": "medsynth.infer.generate",
     "load_classifier": "medsynth.infer.load",
     "load_model": "medsynth.infer.load",

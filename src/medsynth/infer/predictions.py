@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medsynth.errors import ConfigError, MissingExtraError
+from medsynth.metrics import decide
 from medsynth.outputs import atomic_write, write_json
 
 if TYPE_CHECKING:
@@ -26,29 +27,9 @@ if TYPE_CHECKING:
 
     from medsynth.dataset.table import Skipped
 
-__all__ = ["Predictions", "check_table_path", "decide", "meta_path"]
+__all__ = ["Predictions", "check_table_path", "meta_path"]
 
 _SCHEMA = 1
-
-
-def decide(
-    probabilities: NDArray[Any], classes: tuple[str, ...], positive: str, threshold: float | None
-) -> NDArray[np.int64]:
-    """The class index decided for each row.
-
-    With two classes and a threshold: the positive class where its probability is at or above the threshold, else the
-    other one. Otherwise the class of the largest probability, the first of equals.
-
-    Args:
-        probabilities: (n, classes).
-        classes: Class names in column order.
-        positive: The positive class.
-        threshold: Of the positive class's probability; ``None``: the largest wins.
-    """
-    if threshold is None or len(classes) != 2:
-        return np.asarray(np.argmax(probabilities, axis=1), np.int64)
-    column = classes.index(positive)
-    return np.where(probabilities[:, column] >= threshold, column, 1 - column).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +60,8 @@ class Predictions:
     @cached_property
     def predicted(self) -> tuple[str, ...]:
         """The class decided for each image."""
-        decided = decide(self.probabilities, self.classes, self.positive, self.threshold)
+        positive = self.classes.index(self.positive)
+        decided = decide(self.probabilities, positive=positive, threshold=self.threshold)
         return tuple(self.classes[index] for index in decided.tolist())
 
     def write(self, path: str | Path) -> None:

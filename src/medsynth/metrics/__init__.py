@@ -20,7 +20,7 @@ from medsynth.metrics.classification import (
     precision,
     recall,
 )
-from medsynth.metrics.roc import Roc, area_under, roc_band, roc_curve
+from medsynth.metrics.roc import Roc, area_under, roc_band, roc_curve, youden_threshold
 from medsynth.metrics.rows import Rows, decide
 from medsynth.metrics.scores import Scores, score
 
@@ -46,4 +46,5 @@ __all__ = [
     "roc_band",
     "roc_curve",
     "score",
+    "youden_threshold",
 ]

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["GRID", "Roc", "area_under", "roc_band", "roc_curve"]
+__all__ = ["GRID", "Roc", "area_under", "roc_band", "roc_curve", "youden_threshold"]
 
 GRID = np.linspace(0.0, 1.0, 101)
 """False positive rates at which a bootstrap band is given."""
@@ -77,3 +77,21 @@ def roc_band(fpr: NDArray[np.float64], tpr: NDArray[np.float64]) -> NDArray[np.f
     Reading at fixed false positive rates is vertical averaging (Fawcett, Pattern Recognition Letters 2006).
     """
     return np.stack([np.interp(GRID, x, y) for x, y in zip(fpr, tpr, strict=True)])
+
+
+def youden_threshold(positive: NDArray[np.bool_], scores: NDArray[np.floating[Any]]) -> float:
+    """The operating threshold with the largest sensitivity + specificity - 1 (Youden 1950, Cancer 3:32-35).
+
+    Args:
+        positive: Which rows are positive, (n,); at least one is and one is not.
+        scores: Probability of the positive class, (n,).
+
+    Returns:
+        Half-way between the lowest score that is called positive and the next one below; 0.5 where no threshold is
+        better than guessing.
+    """
+    (fpr,), (tpr,), thresholds = roc_curve(positive, scores, np.ones((1, len(scores))))
+    best = int(np.argmax(tpr - fpr))
+    if tpr[best] <= fpr[best]:
+        return 0.5
+    return float((thresholds[best] + thresholds[best + 1]) / 2)

@@ -14,7 +14,7 @@ import tensorflow as tf
 from medsynth.config import ClassifierConfig
 from medsynth.dataset import Dataset, Decoded, load_dataset
 from medsynth.errors import DataError, MedsynthError
-from medsynth.metrics import STATISTICS, Rows
+from medsynth.metrics import STATISTICS, Rows, youden_threshold
 from medsynth.plugins import registry
 from medsynth.progress import OnProgress, progress_bar
 from medsynth.train.augment import augment
@@ -40,7 +40,7 @@ def train_classifier(
     """Train a classifier and keep the weights of its best epoch.
 
     The best epoch is the one with the lowest log-loss on the validation part; training stops when ``patience`` epochs
-    have not lowered it.
+    have not lowered it. For two classes the operating threshold is then chosen on the validation part (Youden's J).
 
     Args:
         data: A data set, or what :func:`medsynth.load_dataset` takes.
@@ -61,7 +61,7 @@ def train_classifier(
     data = load_dataset(data)
     backbone = registry().create("backbone", config.backbone, config.options)
     run = start_run("classifier", data, config, out=out, resume=resume)
-    if run.finished and run.outcome["epochs"] >= config.epochs:
+    if run.finished:
         return run
     train = data.part("train").decode(run.image)
     validation = data.part("validation").decode(run.image)
@@ -72,12 +72,20 @@ def train_classifier(
     with progress_bar(f"Training {config.backbone}", "images") as report:
         fitting = _Fitting(run, config, model, train, validation, report)
         best = fitting.fit()
+    # The operating threshold belongs to the weights that are kept, so it is chosen with them.
+    load_variables(run.weights, {"model": model_variables(model)})
+    probabilities = fitting.validate()
+    positive = data.positive_index
+    threshold = (
+        youden_threshold(validation.labels == positive, probabilities[:, positive]) if len(data.classes) == 2 else None
+    )
     skipped = [{"name": row.name, "reason": row.reason} for row in (*train.skipped, *validation.skipped)]
     return run.finish(
         {
             "epochs": fitting.epoch,
             "best_epoch": best["epoch"],
-            "validation": {key.removeprefix("val_"): value for key, value in best.items() if key.startswith("val_")},
+            "threshold": threshold,
+            "validation": fitting.metrics(probabilities, threshold),
             "seconds": round(sum(row["seconds"] for row in read_history(run.history)), 1),
             "parameters": int(model.count_params()),
             "skipped": skipped,
@@ -127,7 +135,7 @@ class _Fitting:
         """Train to the end and return the history row of the best epoch."""
         while self.epoch < self.config.epochs and not self._exhausted():
             began = time.monotonic()
-            row = {"epoch": self.epoch, **self._train_epoch(), **self._validate()}
+            row = {"epoch": self.epoch, **self._train_epoch(), **self._measure()}
             row["seconds"] = round(time.monotonic() - began, 3)
             self.rows.append(row)
             self.epoch += 1
@@ -185,7 +193,12 @@ class _Fitting:
         ).history
         return {"loss": float(history["loss"][-1]), "accuracy": float(history["accuracy"][-1])}
 
-    def _validate(self) -> dict[str, float]:
+    def _measure(self) -> dict[str, float]:
+        """Validation metrics of the epoch, at the threshold 0.5 for two classes."""
+        return {f"val_{name}": value for name, value in self.metrics(self.validate(), None).items()}
+
+    def validate(self) -> NDArray[np.float32]:
+        """Probabilities (n, classes) of the validation part."""
         images = self.validation.images
         size = self.config.batch_size
         chunks = [self.probabilities(images[start : start + size]) for start in range(0, len(images), size)]
@@ -195,9 +208,13 @@ class _Fitting:
                 f"{self.run.folder}: training diverged in epoch {self.epoch + 1}: the network answers with NaN. "
                 f"Try a learning_rate below {self.config.learning_rate}. The best epoch so far is kept."
             )
-        rows = Rows.of(self.validation.labels, probabilities, positive=self.positive)
+        return probabilities
+
+    def metrics(self, probabilities: NDArray[np.float32], threshold: float | None) -> dict[str, float]:
+        """Every classification metric of the validation part."""
+        rows = Rows.of(self.validation.labels, probabilities, positive=self.positive, threshold=threshold)
         once = np.ones((1, len(rows)))
-        return {f"val_{name}": float(statistic(rows, once)[0, 0]) for name, statistic in STATISTICS.items()}
+        return {name: float(statistic(rows, once)[0, 0]) for name, statistic in STATISTICS.items()}
 
 
 def _class_weights(labels: NDArray[np.int64], classes: int, how: str) -> NDArray[np.float32]:

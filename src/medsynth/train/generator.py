@@ -60,7 +60,7 @@ def train_generator(
     data = load_dataset(data)
     plugin = registry().create("generator", config.generator, config.options)
     run = start_run("generator", data, config, out=out, resume=resume)
-    if run.finished and run.outcome["steps"] >= config.steps:
+    if run.finished:
         return run
     train = data.part("train").decode(run.image)
     missing = [name for index, name in enumerate(data.classes) if not (train.labels == index).any()]

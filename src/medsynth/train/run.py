@@ -172,7 +172,7 @@ def start_run(
     if changed:
         told = ", ".join(f"{key}={before.config.get(key)!r}" for key in changed)
         raise ConfigError(f"{out}: --resume needs the settings of the run: {told}.")
-    return replace(before, config=run.config)
+    return replace(before, config=run.config, finished=before.finished and before.config == run.config)
 
 
 def read_history(path: Path, *, before: int | None = None) -> list[dict[str, Any]]:

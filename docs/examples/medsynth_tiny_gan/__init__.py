@@ -1,0 +1,1 @@
+"""A medsynth generator: the smallest that keeps the contract."""
