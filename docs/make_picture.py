@@ -1,6 +1,6 @@
 """Make the README's picture from what ``medsynth quickstart`` left: real slices of the phantom above generated ones.
 
-    python docs/make_picture.py medsynth-quickstart docs/images/quickstart.png
+python docs/make_picture.py medsynth-quickstart docs/images/quickstart.png
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ def main(folder: Path, picture: Path) -> None:
         # Evenly spaced over the patients, not chosen by hand.
         chosen = of_class[np.linspace(0, len(of_class) - 1, COLUMNS).astype(int)]
         rows.append((f"phantom\n{name}", train.take(chosen).decode(spec).images))
-    for name in sampler.classes:
-        rows.append((f"generated\n{name}", sampler.sample(COLUMNS, label=name, seed=0)))
+    rows += [(f"generated\n{name}", sampler.sample(COLUMNS, label=name, seed=0)) for name in sampler.classes]
     figure = Figure(figsize=(COLUMNS * 1.1 + 1, len(rows) * 1.1), layout="constrained", facecolor="white")
     for axes, (name, images) in zip(figure.subplots(len(rows), 1), rows, strict=True):
         axes.imshow(np.concatenate(list(images[..., 0]), axis=1), cmap="gray", vmin=0, vmax=255)

@@ -736,3 +736,21 @@ def test_spec_survives_json(height, width, channels, deep, low, extent):
 def test_impossible_specs_are_refused(wrong):
     with pytest.raises(ConfigError, match="must be"):
         spec(**wrong)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".gif"])
+def test_several_pages_or_frames_are_refused(tmp_path, suffix):
+    pages = [Image.effect_noise((8, 8), sigma) for sigma in (10, 50, 90)]
+    one, three = tmp_path / f"one{suffix}", tmp_path / f"three{suffix}"
+    pages[0].save(one)
+    pages[0].save(three, save_all=True, append_images=pages[1:])
+    assert read_pixels(one).shape[:2] == (8, 8)
+    with pytest.raises(ImageError, match=r"must hold one image\. Got 3\. Save its pages or frames as single files"):
+        read_pixels(three)
+
+
+def test_a_photo_with_a_preview_is_one_image(tmp_path):
+    path = tmp_path / "photo.jpg"
+    grey = Image.new("RGB", (16, 8), (90, 90, 90))
+    grey.save(path, format="MPO", save_all=True, append_images=[grey.resize((4, 2))])
+    assert read_pixels(path).shape == (8, 16, 3)

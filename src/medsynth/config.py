@@ -7,6 +7,8 @@ A TOML file has the tables ``[classifier]`` and ``[generator]``, see :func:`read
 from __future__ import annotations
 
 import dataclasses
+import math
+import operator
 import tomllib
 import typing
 from collections.abc import Iterable, Mapping
@@ -25,10 +27,10 @@ class _Config:
     """What both have in common; ``options`` go to the plugin's constructor."""
 
     options: Mapping[str, Any] = field(default_factory=dict)
-    image_size: int = 64
-    channels: int | None = None
-    batch_size: int = 32
-    seed: int = 0
+    image_size: int = field(default=64, metadata={"at_least": 8})
+    channels: Literal[1, 3] | None = None
+    batch_size: int = field(default=32, metadata={"at_least": 2})
+    seed: int = field(default=0, metadata={"at_least": 0, "at_most": 2**32 - 1})
 
     def __post_init__(self) -> None:
         hints = typing.get_type_hints(type(self))
@@ -36,13 +38,11 @@ class _Config:
             value = getattr(self, spec.name)
             if not fits(value, hints[spec.name]):
                 raise ConfigError(f"option '{spec.name}' must be {describe(hints[spec.name])}. Got {value!r}.")
-            if spec.metadata.get("at_least") is not None and value < spec.metadata["at_least"]:
-                raise ConfigError(f"option '{spec.name}' must be at least {spec.metadata['at_least']}. Got {value!r}.")
-        for name, least in (("image_size", 8), ("batch_size", 2), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"option '{name}' must be at least {least}. Got {getattr(self, name)}.")
-        if self.channels not in {None, 1, 3}:
-            raise ConfigError(f"option 'channels' must be 1 or 3. Got {self.channels}.")
+            for bound, words, outside in (("at_least", "at least", operator.lt), ("at_most", "at most", operator.gt)):
+                if bound in spec.metadata and outside(value, spec.metadata[bound]):
+                    raise ConfigError(f"option '{spec.name}' must be {words} {spec.metadata[bound]}. Got {value!r}.")
+        if not isinstance(self.options, Mapping):
+            raise ConfigError(f"'options' must be a table of the plugin's options. Got {self.options!r}.")
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
@@ -57,7 +57,8 @@ class _Config:
         names = cls.field_names()
         known = {key: value for key, value in settings.items() if key in names}
         options = {key: value for key, value in settings.items() if key not in names and key != "options"}
-        return cls(**known, options={**settings.get("options", {}), **options})
+        table = settings.get("options", {})
+        return cls(**known, options={**table, **options} if isinstance(table, Mapping) else table)
 
     @classmethod
     def field_names(cls) -> frozenset[str]:
@@ -89,7 +90,7 @@ class ClassifierConfig(_Config):
     """
 
     backbone: str = "vgg16"
-    image_size: int = 128
+    image_size: int = field(default=128, metadata={"at_least": 8})
     epochs: int = field(default=20, metadata={"at_least": 1})
     learning_rate: float = 1e-4
     patience: int = field(default=5, metadata={"at_least": 1})
@@ -98,8 +99,8 @@ class ClassifierConfig(_Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.learning_rate <= 0:
-            raise ConfigError(f"option 'learning_rate' must be above 0. Got {self.learning_rate}.")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise ConfigError(f"option 'learning_rate' must be above 0 and finite. Got {self.learning_rate}.")
 
 
 @dataclass(frozen=True, kw_only=True)

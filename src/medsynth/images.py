@@ -119,7 +119,8 @@ def read_pixels(source: ImageSource) -> NDArray[Any]:
         uint8 (8 bits), another integer dtype, or float32 (more than 8 bits), of shape (h, w) or (h, w, 3).
 
     Raises:
-        ImageError: The file is missing, not an image, truncated or too large; the array has another shape or dtype.
+        ImageError: The file is missing, not an image, truncated, too large, or has several pages or frames; the array
+            has another shape or dtype.
     """
     if isinstance(source, np.ndarray):
         return _check_array(source)
@@ -130,6 +131,11 @@ def read_pixels(source: ImageSource) -> NDArray[Any]:
         # A stream, because Pillow (11 to 13) maps a named file and then garbles uncompressed TIFF turned by 90 degrees.
         with path.open("rb") as stream, Image.open(stream) as opened:
             _check_size(path, *opened.size)
+            # Further frames of a camera's JPEG (MPO) are previews of the first.
+            if (frames := getattr(opened, "n_frames", 1)) != 1 and opened.format != "MPO":
+                raise ImageError(
+                    f"{path}: must hold one image. Got {frames}. Save its pages or frames as single files."
+                )
             ImageOps.exif_transpose(opened, in_place=True)
             return _to_array(opened)
     except ImageError:

@@ -193,6 +193,15 @@ def test_broken_golden(artefact: Path, change: dict[str, Any], said: str) -> Non
     assert said in failed(artefact)["golden outputs"]
 
 
+def test_what_other_layers_refuse_is_a_failed_check(tiny: ModuleType, tmp_path: Path) -> None:
+    """Metadata changed by hand: the hash fails, and what is asked for after it must not end the checks."""
+    for index, change in enumerate([{"count": 0}, {"count": -1}, {"seed": -1}]):
+        for make in (tiny.classifier_file, tiny.generator_file):
+            path = make(tmp_path / f"{index}-{make.__name__}.onnx")
+            restamp(path, lambda model, fields, change=change: fields["golden"].update(change))
+            assert "golden outputs" in failed(path)
+
+
 def test_no_golden(artefact: Path) -> None:
     restamp(artefact, lambda model, fields: fields.update(golden=None))
     assert "has none" in failed(artefact)["golden outputs"]

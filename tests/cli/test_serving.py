@@ -62,7 +62,8 @@ def failure(capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_infer(classifier: str, scans: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "p.csv"
-    assert run(["infer", classifier, scans, "--out", str(out), "--batch-size", "4", "--device", "cpu"]) == 0
+    call = ["infer", classifier, scans, "--out", str(out), "--batch-size", "4", "--device", "cpu"]
+    assert run(call) == 0
     said = capsys.readouterr()
     assert f"{out}: 10 images on cpu" in said.out
     assert "1 could not be read" in said.err
@@ -72,7 +73,7 @@ def test_infer(classifier: str, scans: str, tmp_path: Path, capsys: pytest.Captu
         rows = list(csv.DictReader(file))
     assert [row["path"] for row in rows] == [f"{i}.png" for i in range(11) if i != 2]
     assert {row["predicted"] for row in rows} <= {"clear", "opacity"}
-    assert run(["infer", classifier, scans, "--out", str(out), "--resume"]) == 0
+    assert run([*call, "--resume"]) == 0
     assert "finished already; left alone" in capsys.readouterr().out
 
 

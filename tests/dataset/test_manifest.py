@@ -105,6 +105,20 @@ def test_paths_outside_the_folder_and_absolute_ones(manifest, picture, tmp_path)
     assert len(data) == 12
 
 
+def test_images_on_several_drives_keep_their_whole_names(manifest, picture, tmp_path, monkeypatch):
+    rows = [f"{tmp_path}/{'CD'[i % 2]}/{i}.png,{'ab'[i % 2]}" for i in range(8)]
+    for row in rows:
+        picture(Path(row.split(",")[0]))
+
+    def refuse_drives(paths):
+        raise ValueError("Paths don't have the same drive")
+
+    monkeypatch.setattr("os.path.commonpath", refuse_drives)
+    data = load_dataset(manifest("path,label", *rows))
+    assert data.names[0] == (tmp_path / "C" / "0.png").as_posix()
+    assert len(data) == 8
+
+
 def test_a_csv_in_a_folder_rules_it(manifest, classes):
     classes(covid=3, normal=3)
     path = manifest("path,label", *ROWS)
@@ -164,21 +178,21 @@ def test_dicom_files_with_a_csv(tmp_path):
         ("path,label", [], ["Got only its header"]),
         ("path,label", ["a.png,x,y"], ["2 cells", "Line 2 has 3", "quotes"]),
         ("path,label", ["a.png,x", "b.png"], ["Line 3 has 1"]),
-        ("path,label", ["a.png,", "b.png,x", "c.png,"], ["2 rows have no label", "line 2", "Fill it in."]),
-        ("path,label", [" ,x"], ["1 rows have no path"]),
-        ("path,label,group", ["a.png,x,p1", "b.png,y,"], ["no group", "line 3", "or remove the column"]),
-        ("path,label,split", ["a.png,x,train", "b.png,y,"], ["no split", "line 3"]),
+        ("path,label", ["a.png,", "b.png,x", "c.png,"], ["2 rows without a label", "line 2", "Fill it in."]),
+        ("path,label", [" ,x"], ["1 row without a path"]),
+        ("path,label,group", ["a.png,x,p1", "b.png,y,"], ["without a group", "line 3", "or remove the column"]),
+        ("path,label,split", ["a.png,x,train", "b.png,y,"], ["without a split", "line 3"]),
         ("path,label,split", ["a.png,x,exam"], ["train, validation or test. Got 'exam' in line 2"]),
         ("path,label,split", ["a.png,x,train", "b.png,y,train", "c.png,y,val"], ["no test part"]),
         ("path,label,split", ["a.png,x,test", "b.png,y,val"], ["no train part"]),
-        ("path,label", ["a.png,x", "./a.png,y"], ["1 files are listed more than once: a.png"]),
+        ("path,label", ["a.png,x", "./a.png,y"], ["1 file listed more than once: a.png"]),
         ("path,label", ["missing1.png,x", "missing2.png,y"], ["none of the 2 files", "missing1.png, missing2.png"]),
         ("path,label", ["a.png,x", "b.png,x"], ["at least 2 classes", "only 'x'"]),
         ("path,label", ["a.png,x", "missing.png,y"], ["at least 2 classes", "only 'x'"]),
         (
             "path,label",
             ["a.png,COVID", "b.png,covid", "c.png,normal"],
-            ["'COVID' (1 images) and 'covid'", "label column"],
+            ["'COVID' (1 image) and 'covid'", "label column"],
         ),
         ("path,label,split", ["a.png,x,train", "b.png,x,test", "c.png,y,test"], ["training part", "without: y"]),
         (

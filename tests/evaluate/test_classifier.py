@@ -109,6 +109,40 @@ def test_unreadable_images_are_listed_and_left_out(load, data, tmp_path):
     assert report.scores.images == data.split.count("test") - 1
 
 
+def test_predictions_are_kept_and_their_rows_matched(load, data, tmp_path):
+    """Unreadable images in the middle shift neither labels nor groups."""
+    model, test = load("classifier.onnx"), data.part("test")
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    lost = {test.names[1], test.names[6]}
+    images = [broken if name in lost else image for name, image in zip(data.names, data.images, strict=True)]
+    report = evaluate_classifier(model, replace(data, images=tuple(images)))
+    kept = [row for row, name in enumerate(test.names) if name not in lost]
+    whole = model.predict(test)
+    assert report.predictions.names == tuple(whole.names[row] for row in kept)
+    np.testing.assert_array_equal(report.predictions.probabilities, whole.probabilities[kept])
+    decided = np.array([model.classes.index(name) for name in report.predictions.predicted])
+    assert report.scores.overall["accuracy"].value == pytest.approx(np.mean(decided == test.labels[kept]))
+    assert report.scores.units == len({test.groups[row] for row in kept})
+
+
+def test_a_class_without_a_readable_image_is_told(load, data, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    images = [
+        broken if part == "test" and label == 1 else image
+        for image, part, label in zip(data.images, data.split, data.labels, strict=True)
+    ]
+    with pytest.raises(DataError, match=r"none of the \d+ test images of class 'opacity' can be read\. The first"):
+        evaluate_classifier(load("classifier.onnx"), replace(data, images=tuple(images)))
+
+
+def test_activations_are_not_kept(load, data, monkeypatch):
+    model = load("classifier.onnx")
+    monkeypatch.setattr(type(model), "run", lambda *_, **__: pytest.fail("run keeps every output"))
+    assert evaluate_classifier(model, data).scores.images == data.split.count("test")
+
+
 def test_it_says_whether_the_model_knows_the_data(load, data):
     assert evaluate_classifier(load("classifier.onnx"), data).familiar
     brighter = from_arrays(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import ClassVar
 
 import numpy as np
@@ -43,6 +44,26 @@ class NotANumber(Brightness):
 
     def compute(self):
         return Result(value=float("nan"))
+
+
+class NoInterval(Brightness):
+    """Has an interval that is none."""
+
+    name = "no-interval"
+
+    def compute(self):
+        return Result(value=1.0, low=float("nan"), high=float("inf"))
+
+
+class NumpyNumbers(Brightness):
+    """Gives what JSON does not know."""
+
+    name = "numpy-numbers"
+    higher_is_better = np.True_
+
+    def compute(self):
+        value = np.float32(0.5)
+        return Result(value=value, low=value, high=np.array(value), per_class={np.int64(0): value})
 
 
 class Confidence(Brightness):
@@ -112,6 +133,23 @@ def test_failures_are_rows(registered):
     assert "no such library" in by_name["unimportable"].error
     assert by_name["raises"].estimate.value is None
     assert by_name["brightness"].error is None
+
+
+def test_an_interval_that_is_not_finite_is_an_error_of_the_row(registered):
+    registered(("no-interval", lambda: NoInterval))
+    (row,) = rows()
+    assert "not finite: 1.0, from nan to inf" in row.error
+    assert row.estimate.value is None
+
+
+def test_numbers_of_numpy_become_plain(registered):
+    registered(("numpy-numbers", lambda: NumpyNumbers))
+    (row,) = rows()
+    assert row.error is None
+    fields = json.loads(json.dumps(row.to_dict(), allow_nan=False))
+    assert (fields["value"], fields["low"], fields["high"], fields["real"]) == (0.5, 0.5, 0.5, 0.5)
+    assert fields["per_class"] == {"0": 0.5}
+    assert fields["higher_is_better"] is True
 
 
 def test_metrics_of_other_inputs_are_left_out(registered):

@@ -71,6 +71,15 @@ def test_unknown_device() -> None:
         resolve_device("tpu")
 
 
+@pytest.mark.usefixtures("fresh_probe")
+def test_macos_has_no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_onnxruntime(monkeypatch, FakeSession, ("CPUExecutionProvider",))
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(DeviceError, match=r"there is no CUDA on macOS.*use --device cpu") as caught:
+        check_device("cuda")
+    assert "pip install" not in str(caught.value)
+
+
 @pytest.mark.skipif(HAS_CUDA, reason="a GPU is here")
 def test_auto_takes_the_cpu_quietly(capfd: pytest.CaptureFixture[str]) -> None:
     assert resolve_device("auto") == "cpu"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,6 +121,23 @@ def test_progress(sampler: Sampler, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     generate_folder(sampler, tmp_path, 5, batch_size=2, on_progress=lambda done, total, _: seen.append((done, total)))
     assert seen == [(2, 5), (4, 5), (5, 5)]
+
+
+def test_memory_does_not_grow_with_the_count(sampler: Sampler, tmp_path: Path) -> None:
+    class Enough(Exception):
+        pass
+
+    def stop(done: int, total: int, _: object) -> None:
+        raise Enough
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(Enough):
+            generate_folder(sampler, tmp_path / "out", 10**11, batch_size=2, on_progress=stop)
+        assert tracemalloc.get_traced_memory()[1] < 50e6
+    finally:
+        tracemalloc.stop()
+    assert names(tmp_path / "out") == ["00000000.png", "00000001.png"]
 
 
 def test_bad_arguments_leave_no_file(sampler: Sampler, tmp_path: Path) -> None:

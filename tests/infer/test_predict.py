@@ -165,11 +165,31 @@ def test_a_finished_table_of_another_model_is_an_error(
     predict_folder(model, scans, out)
     before = out.read_bytes()
     other = load_classifier(tiny.classifier_file(tmp_path / "other.onnx", seed=1))
-    with pytest.raises(ConfigError, match="is there already, but not from this model"):
+    with pytest.raises(ConfigError, match=r"is there already, but from another model\. Choose"):
         predict_folder(other, scans, out, resume=True)
     assert out.read_bytes() == before
     predict_folder(other, scans, out)  # without --resume it is made anew
     assert out.read_bytes() != before
+
+
+def test_a_finished_table_of_other_images_is_an_error(model: Classifier, tmp_path: Path) -> None:
+    scans, out = tmp_path / "scans", tmp_path / "p.csv"
+    scans.mkdir()
+    for name in "ab":
+        Image.new("L", (8, 8)).save(scans / f"{name}.png")
+    predict_folder(model, scans, out)
+    with pytest.raises(ConfigError, match="from another batch size"):
+        predict_folder(model, scans, out, batch_size=8, resume=True)
+    Image.effect_noise((9, 9), 50).save(scans / "b.png")
+    with pytest.raises(ConfigError, match=r"from another list of images\. Choose another --out, or omit --resume"):
+        predict_folder(model, scans, out, resume=True)
+    predict_folder(model, scans, out)
+    (scans / "c.png").write_bytes(b"")
+    with pytest.raises(ConfigError, match="from another list of images"):
+        predict_folder(model, scans, out, resume=True)
+    Path(f"{out}.meta.json").unlink()
+    with pytest.raises(ConfigError, match="from another model and list of images and batch size"):
+        predict_folder(model, scans, out, resume=True)
 
 
 def test_a_journal_of_other_work_is_not_mixed_in(model: Classifier, scans: Path, tmp_path: Path) -> None:

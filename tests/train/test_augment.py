@@ -33,11 +33,11 @@ def test_changes_stay_small_and_images_are_not_mirrored():
 
 def test_against_scipy_for_one_known_change(monkeypatch):
     # All ranges but the rotation's to zero, and the draw read back from the picture's own angle.
-    for name in ("SHIFT", "SCALE", "GAIN", "OFFSET"):
+    for name in ("SHIFT", "SCALE", "GAIN", "OFFSET", "NOISE"):
         monkeypatch.setattr(module, name, 0.0)
     import tensorflow as tf
 
-    angle = float(tf.random.stateless_uniform([1, 6], [7, 7], -1.0, 1.0)[0, 0]) * module.ROTATION
+    angle = float(tf.random.stateless_uniform([1, 7], [7, 7], -1.0, 1.0)[0, 0]) * module.ROTATION
     image = _picture()[:1]
     turned = np.asarray(augment(image, [7, 7]))[0, ..., 0].astype(float)
     expected = ndimage.rotate(image[0, ..., 0].astype(float), np.degrees(angle), reshape=False, order=1, mode="reflect")

@@ -68,7 +68,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(phantom, tmp_path, monkeypatc
 def test_a_folder_with_a_run_is_not_overwritten(classifier_run, phantom):
     with pytest.raises(ConfigError, match="holds a training run already"):
         medsynth.train_classifier(phantom, out=classifier_run.folder, epochs=2, **TINY)
-    with pytest.raises(ConfigError, match="needs the settings of the run"):
+    with pytest.raises(ConfigError, match="continued with its own settings"):
         medsynth.train_classifier(phantom, out=classifier_run.folder, epochs=2, **TINY, resume=True)
 
 
@@ -106,3 +106,17 @@ def test_an_unknown_option_lists_the_valid_ones(phantom, tmp_path):
 def test_divergence_keeps_the_best_epoch(phantom, tmp_path):
     with pytest.raises(medsynth.MedsynthError, match="diverged in epoch 1"):
         medsynth.train_classifier(phantom, out=tmp_path / "run", epochs=2, **(TINY | {"learning_rate": 1e38}))
+
+
+def test_a_mistake_before_the_first_checkpoint_leaves_nothing_in_the_way(phantom, tmp_path):
+    with pytest.raises(ConfigError, match="at least 32x32"):
+        medsynth.train_classifier(phantom, out=tmp_path / "run", epochs=1, **(TINY | {"image_size": 16}))
+    assert medsynth.train_classifier(phantom, out=tmp_path / "run", epochs=1, **TINY).finished
+
+
+def test_a_run_is_not_made_shorter(classifier_run, phantom):
+    from medsynth.config import ClassifierConfig
+
+    config = ClassifierConfig.from_settings({**classifier_run.config, "epochs": 1})
+    with pytest.raises(ConfigError, match="longer, not shorter"):
+        medsynth.train_classifier(phantom, out=classifier_run.folder, config=config, resume=True)

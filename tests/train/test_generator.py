@@ -86,3 +86,20 @@ def test_the_wrong_name_is_explained(phantom, tmp_path):
 def test_divergence_is_told(phantom, tmp_path):
     with pytest.raises(medsynth.MedsynthError, match="diverged at step"):
         medsynth.train_generator(phantom, out=tmp_path / "run", steps=5, learning_rate=1e38, **TINY)
+
+
+def test_a_kill_behind_the_last_step_only_finishes_the_run(phantom, tmp_path, monkeypatch):
+    # With no step left, Keras would walk the endless stream of batches.
+    from medsynth.train import generator as module
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(module, "draw_generator_curves", killed)
+        medsynth.train_generator(phantom, out=tmp_path / "run", steps=2, **TINY)
+    run = medsynth.train_generator(phantom, out=tmp_path / "run", steps=2, resume=True, **TINY)
+    assert run.finished
+    assert run.outcome["steps"] == 2
+    with pytest.raises(ConfigError, match="longer, not shorter"):
+        medsynth.train_generator(phantom, out=tmp_path / "run", steps=1, resume=True, **TINY)

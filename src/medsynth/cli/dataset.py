@@ -63,8 +63,10 @@ def _show(audit: Audit) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from medsynth.dataset.rows import counted
+
     console = Console()
-    console.print(f"{audit.source}: {audit.images} images", markup=False, highlight=False)
+    console.print(f"{audit.source}: {counted(audit.images, 'image')}", markup=False, highlight=False)
     for part, counts in audit.parts.items():
         classes = ", ".join(f"{name} {count}" for name, count in counts.items())
         console.print(f"  {part}: {classes}", markup=False, highlight=False)

@@ -42,7 +42,7 @@ def classifier(
 
     ensure_folder(out)  # Told before the work, not after it.
     loaded, table = load_classifier(model, device=device), load_dataset(data)
-    with progress_bar("Decoding the test part", "images") as on_progress:
+    with progress_bar("Classifying the test part", "images") as on_progress:
         result = evaluate_classifier(loaded, table, run=run, on_progress=on_progress)
     report = Report(data=DataSummary.of(table), classifier=result, audit=audit_dataset(table))
     if not result.familiar:
@@ -66,7 +66,7 @@ def generator(
     device: Device = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
 ) -> None:
-    """Evaluate a generator by a classifier's verdict on its images. The test part is not touched.
+    """Evaluate a generator by a classifier's verdict on its images. No test number is computed.
 
     Example: medsynth evaluate generator generator.onnx ct/ --classifier classifier.onnx --out runs/evaluation
     """

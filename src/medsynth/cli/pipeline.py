@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -87,7 +88,8 @@ def _peak_memory() -> str:
         import resource
     except ImportError:  # Windows
         return ""
-    return f", peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GB"  # Linux counts KiB.
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes.
+    return f", peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30:.1f} GB"
 
 
 def _of_stage(stage: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from medsynth.dataset.listing import Listing, list_folder
 from medsynth.dataset.manifest import find_manifest, load_manifest
-from medsynth.dataset.rows import PART_NAMES, Row, build_dataset, some
+from medsynth.dataset.rows import PART_NAMES, Row, build_dataset, counted, some
 from medsynth.dataset.table import Dataset, Skipped
 from medsynth.errors import DataError
 
@@ -96,7 +96,7 @@ def _class_folders(listing: Listing, source: str) -> dict[Path, Listing]:
 def _explain(top: Listing, source: str) -> str:
     """Why a folder without labelled images is none of the layouts."""
     if top.images:
-        return f"{source}: has {len(top.images)} images but no class folders. {_LAYOUTS}."
+        return f"{source}: has {counted(len(top.images), 'image')} but no class folders. {_LAYOUTS}."
     if inside := list(_data_sets_inside(top, source)):
         return f"{source}: is not a data set itself, but seems to hold {len(inside)}. Name one: {some(inside)}."
     if files := [path.name for path in top.others if path.suffix.lower() in {".npz", ".csv", ".zip"}]:

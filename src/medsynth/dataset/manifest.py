@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from medsynth.dataset.rows import PART_NAMES, Row, build_dataset, some
+from medsynth.dataset.rows import PART_NAMES, Row, build_dataset, counted, some
 from medsynth.dataset.table import CSV_COLUMNS, Dataset, Skipped
 from medsynth.errors import DataError
 
@@ -35,7 +35,7 @@ def load_manifest(path: Path, *, source: str | None = None, positive: str | None
 
     Paths are relative to the CSV's folder, or absolute. Rows whose file is missing are listed in ``skipped``. A column
     that is blank in every row counts as absent. Names are relative to the CSV's folder where every image lies inside
-    it, else to the deepest folder that holds all images.
+    it, else to the deepest folder that holds all images; on several Windows drives they are whole.
 
     Raises:
         DataError: Not such a CSV; a needed column is missing; a cell is blank; a path appears twice; no file exists; a
@@ -48,14 +48,13 @@ def load_manifest(path: Path, *, source: str | None = None, positive: str | None
     images = [_locate(folder, cells["path"]) for cells in table]
     if repeated := [image.name for image, count in Counter(images).items() if count > 1]:
         raise DataError(
-            f"{source}: {len(repeated)} files are listed more than once: {some(repeated)}. Keep one row of each."
+            f"{source}: {counted(len(repeated), 'file')} listed more than once: {some(repeated)}. Keep one row of each."
         )
-    inside = all(image.is_relative_to(folder) for image in images)
-    root = folder if inside else Path(os.path.commonpath([image.parent for image in images]))
+    root = _root(folder, images)
     rows: list[Row] = []
     skipped: list[Skipped] = []
     for image, cells in zip(images, table, strict=True):
-        name = image.relative_to(root).as_posix()
+        name = (image if root is None else image.relative_to(root)).as_posix()
         if image.is_file():
             part = PART_NAMES[cells["split"].lower()] if "split" in cells else None
             rows.append(Row(name=name, image=image, label=cells["label"], group=cells.get("group"), part=part))
@@ -67,6 +66,16 @@ def load_manifest(path: Path, *, source: str | None = None, positive: str | None
             f"Paths must be absolute or relative to the CSV's folder ({folder})."
         )
     return build_dataset(rows, source=source, positive=positive, seed=seed, skipped=skipped)
+
+
+def _root(folder: Path, images: list[Path]) -> Path | None:
+    """The folder that names are relative to; ``None`` where images lie on several Windows drives."""
+    if all(image.is_relative_to(folder) for image in images):
+        return folder
+    try:
+        return Path(os.path.commonpath([image.parent for image in images]))
+    except ValueError:
+        return None
 
 
 def _locate(folder: Path, cell: str) -> Path:
@@ -130,7 +139,8 @@ def _check_cells(columns: dict[str, list[str]], lines: list[int], source: str) -
         if blank := [line for line, cell in zip(lines, cells, strict=True) if not cell.strip()]:
             hint = ", or remove the column" if name in {"group", "split"} else ""
             raise DataError(
-                f"{source}: {len(blank)} rows have no {name} (the first in line {blank[0]}). Fill it in{hint}."
+                f"{source}: {counted(len(blank), 'row')} without a {name} (the first in line {blank[0]}). "
+                f"Fill it in{hint}."
             )
     for line, cell in zip(lines, columns.get("split", ()), strict=False):
         if cell.lower() not in PART_NAMES:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from medsynth.images import ImageSource
 
-__all__ = ["PART_NAMES", "Row", "build_dataset", "natural_key", "some"]
+__all__ = ["PART_NAMES", "Row", "build_dataset", "counted", "natural_key", "some"]
 
 PART_NAMES = {
     "train": "train",
@@ -55,6 +55,11 @@ def natural_key(name: str) -> list[list[str | int]]:
         [int(piece) if index % 2 else piece for index, piece in enumerate(re.split(r"([0-9]+)", part))]
         for part in name.split("/")
     ]
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 image``, ``2 images``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def some(names: Iterable[str], limit: int = 3) -> str:
@@ -112,11 +117,11 @@ def _classes(rows: Sequence[Row], source: str) -> tuple[str, ...]:
         other = spellings.setdefault(label.casefold(), label)
         if other != label:
             raise DataError(
-                f"{source}: labels differ only in case: '{other}' ({counts[other]} images) and '{label}' "
-                f"({counts[label]} images). Spell them alike (rename the folder, or edit the label column)."
+                f"{source}: labels differ only in case: '{other}' ({counted(counts[other], 'image')}) and '{label}' "
+                f"({counted(counts[label], 'image')}). Spell them alike (rename the folder, or edit the label column)."
             )
     if len(counts) < 2:
-        got = f"only '{next(iter(counts))}' ({counts.total()} images)" if counts else "no labelled image"
+        got = f"only '{next(iter(counts))}' ({counted(counts.total(), 'image')})" if counts else "no labelled image"
         raise DataError(f"{source}: needs images of at least 2 classes. Got {got}.")
     return tuple(sorted(counts, key=natural_key))
 

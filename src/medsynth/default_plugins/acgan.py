@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import keras
@@ -45,8 +46,13 @@ class ACGAN(Generator):
             raise ConfigError(f"acgan: option 'recipe' must be 'classic'. Got '{recipe}'.")
         if latent < 1:
             raise ConfigError(f"acgan: option 'latent' must be at least 1. Got {latent}.")
-        if learning_rate <= 0:
-            raise ConfigError(f"acgan: option 'learning_rate' must be above 0. Got {learning_rate}.")
+        if not 0 < learning_rate < math.inf:
+            raise ConfigError(f"acgan: option 'learning_rate' must be above 0 and finite. Got {learning_rate}.")
+        if not 0 <= discriminator_learning_rate < math.inf:
+            raise ConfigError(
+                "acgan: option 'discriminator_learning_rate' must be at least 0 and finite. "
+                f"Got {discriminator_learning_rate}."
+            )
         if not 0 <= beta_1 < 1:
             raise ConfigError(f"acgan: option 'beta_1' must be at least 0 and below 1. Got {beta_1}.")
         if not 0 <= average < 1:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medsynth.errors import OutputError
+from medsynth.errors import DataError, OutputError
 from medsynth.evaluate.plugin_metrics import MetricRow, measure
 from medsynth.evaluate.record import read_uses, record_use
-from medsynth.evaluate.subjects import ModelSummary, class_indices
+from medsynth.evaluate.subjects import ModelSummary, class_indices, scores_to_dict
 from medsynth.metrics import Rows, Scores, score
 from medsynth.metrics.bootstrap import RESAMPLING, Resampling
 
 if TYPE_CHECKING:
     from medsynth.dataset import Dataset, Skipped
-    from medsynth.infer import Classifier
+    from medsynth.infer import Classifier, Predictions
     from medsynth.progress import OnProgress
 
 __all__ = ["ClassifierReport", "evaluate_classifier"]
@@ -34,7 +34,7 @@ class ClassifierReport:
         familiar: Whether the model was trained on the data set that the test part belongs to, with the same split.
         scores: Every metric with its interval, confusion matrix and ROC curves.
         metrics: Results of further metric plugins.
-        skipped: Test images that could not be read.
+        predictions: Of every test image that could be read; says which could not.
         uses: How often this test part has been used with this model file, this time included.
         recorded: Whether this use could be written down beside the file.
         run: Folder of the training run, for its curves.
@@ -46,10 +46,15 @@ class ClassifierReport:
     familiar: bool
     scores: Scores
     metrics: tuple[MetricRow, ...]
-    skipped: tuple[Skipped, ...]
+    predictions: Predictions
     uses: int
     recorded: bool
     run: Path | None
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Test images that could not be read."""
+        return self.predictions.skipped
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -59,7 +64,7 @@ class ClassifierReport:
             "same_data_as_training": self.familiar,
             "test_part_uses": self.uses,
             "test_part_use_recorded": self.recorded,
-            **self.scores.to_dict(),
+            **scores_to_dict(self.scores, self.model),
             "metrics": [row.to_dict() for row in self.metrics],
             "skipped": [asdict(row) for row in self.skipped],
         }
@@ -77,10 +82,10 @@ def evaluate_classifier(
 
     Args:
         model: A loaded classifier; its own positive class, threshold and ImageSpec are used.
-        data: The whole data set; only its test part is decoded.
+        data: The whole data set; only its test part is decoded, batch by batch.
         run: Folder of the classifier's training run, for its curves.
         resampling: Of the intervals.
-        on_progress: Called with (images decoded, images in all, no figures).
+        on_progress: Called after each batch with (images classified, images in all, no figures).
 
     Raises:
         ArtifactError: The record of earlier evaluations beside the model is damaged.
@@ -89,17 +94,15 @@ def evaluate_classifier(
     read_uses(model.path)  # A damaged record is told before the work, not after it.
     class_indices(data.labels[:0], data.classes, model, data.source)
     test = data.part("test")
-    decoded = test.decode(
-        model.image, on_progress=None if on_progress is None else lambda done, total: on_progress(done, total, {})
-    )
-    labels = class_indices(decoded.labels, data.classes, model, data.source)
-    probabilities = model.run(decoded.images)["probabilities"]
+    predictions = model.predict(test, on_progress=on_progress)
+    readable = _rows_of(test, predictions)
+    labels = class_indices(readable.labels, data.classes, model, data.source)
     rows = Rows.of(
         labels,
-        probabilities,
+        predictions.probabilities,
         positive=model.classes.index(model.metadata.positive),
         threshold=model.metadata.threshold,
-        groups=decoded.groups,
+        groups=readable.groups,
     )
     scores = score(rows, resampling)
     summary = ModelSummary.of(model)
@@ -116,9 +119,23 @@ def evaluate_classifier(
         fingerprint=test.fingerprint,
         familiar=summary.data.get("fingerprint") == data.fingerprint,
         scores=scores,
-        metrics=measure("probabilities", np.empty((0, 0)), probabilities, reference_labels=labels),
-        skipped=decoded.skipped,
+        metrics=measure("probabilities", np.empty((0, 0)), predictions.probabilities, reference_labels=labels),
+        predictions=predictions,
         uses=uses,
         recorded=recorded,
         run=run,
     )
+
+
+def _rows_of(test: Dataset, predictions: Predictions) -> Dataset:
+    """The rows of the test part that have a prediction, in its order."""
+    row = {name: index for index, name in enumerate(test.names)}
+    readable = test.take([row[name] for name in predictions.names])
+    for (name, had), have in zip(test.counts().items(), readable.counts().values(), strict=True):
+        if had and not have:
+            first = predictions.skipped[0]
+            raise DataError(
+                f"{test.source}: none of the {had} test images of class '{name}' can be read. "
+                f"The first that cannot, {first.name}: {first.reason}"
+            )
+    return readable

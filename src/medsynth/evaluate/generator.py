@@ -10,7 +10,7 @@ import numpy as np
 
 from medsynth.errors import ConfigError
 from medsynth.evaluate.plugin_metrics import MetricRow, measure
-from medsynth.evaluate.subjects import ModelSummary, class_indices
+from medsynth.evaluate.subjects import ModelSummary, class_indices, scores_to_dict
 from medsynth.images import load_images
 from medsynth.metrics import Rows, Scores, score
 from medsynth.metrics.bootstrap import RESAMPLING, Resampling
@@ -63,7 +63,7 @@ class GeneratorReport:
             "classifier": self.classifier.to_dict(),
             "count": self.count,
             "seed": self.seed,
-            **self.scores.to_dict(),
+            **scores_to_dict(self.scores, self.classifier),
             "metrics": [row.to_dict() for row in self.metrics],
         }
 
@@ -81,7 +81,7 @@ def evaluate_generator(
 ) -> GeneratorReport:
     """Make images, let a classifier name their classes, and compare them with real training images.
 
-    The test part is not touched: real images come from the training part, as the generator saw them.
+    No test number is computed: real images come from the training part, as the generator saw them.
 
     Args:
         sampler: A loaded generator.

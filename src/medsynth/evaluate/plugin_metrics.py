@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medsynth.metrics import Estimate
-from medsynth.plugins import registry
+from medsynth.plugins import Result, registry
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from medsynth.plugins import Metric, MetricInput, Result
+    from medsynth.plugins import Metric, MetricInput
 
 __all__ = ["MetricRow", "measure"]
 
@@ -92,14 +92,14 @@ def measure(
             metric = registry().create("metric", record.name)
             if metric.inputs != inputs:
                 continue
-            facts["higher_is_better"] = metric.higher_is_better
+            facts["higher_is_better"] = None if metric.higher_is_better is None else bool(metric.higher_is_better)
             result = _run(metric, reference, candidate, reference_labels, candidate_labels)
-            facts["estimate"] = Estimate(float(result.value), result.low, result.high)
-            facts["per_class"] = dict(result.per_class)
+            facts["estimate"] = Estimate(result.value, result.low, result.high)
+            facts["per_class"] = result.per_class
             if inputs == "images":
                 first = _first_half(reference_labels)
                 halves = (reference[first], reference[~first], reference_labels[first], reference_labels[~first])
-                facts["real"] = float(_run(metric, *halves).value)
+                facts["real"] = _run(metric, *halves).value
         except Exception as error:  # A stranger's code may raise anything, and the report must still be written.
             facts["error"] = " ".join(f"{type(error).__name__}: {error}".split())
         rows.append(MetricRow(**facts))
@@ -113,12 +113,21 @@ def _run(
     reference_labels: NDArray[np.int64],
     candidate_labels: NDArray[np.int64] | None,
 ) -> Result:
+    """What a metric gives, in plain and finite numbers, as JSON needs them."""
     metric.reset()
     metric.update(reference, candidate, reference_labels=reference_labels, candidate_labels=candidate_labels)
-    result = metric.compute()
-    if not np.isfinite([result.value, *result.per_class.values()]).all():
+    given = metric.compute()
+    result = Result(
+        value=float(given.value),
+        low=None if given.low is None else float(given.low),
+        high=None if given.high is None else float(given.high),
+        per_class={int(index): float(value) for index, value in given.per_class.items()},
+    )
+    ends = [end for end in (result.low, result.high) if end is not None]
+    if not np.isfinite([result.value, *ends, *result.per_class.values()]).all():
         raise ValueError(
-            f"the metric gave a value that is not finite: {result.value}, by class {dict(result.per_class)}"
+            f"the metric gave a number that is not finite: {result.value}, from {result.low} to {result.high}, "
+            f"by class {result.per_class}"
         )
     return result
 

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from medsynth.dataset import Dataset, Skipped
     from medsynth.infer import Classifier, Sampler
+    from medsynth.metrics import Scores
 
-__all__ = ["DataSummary", "ModelSummary", "class_indices"]
+__all__ = ["DataSummary", "ModelSummary", "class_indices", "scores_to_dict"]
 
 PARTS = ("train", "validation", "test")
 
@@ -109,6 +110,14 @@ class ModelSummary:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)
+
+
+def scores_to_dict(scores: Scores, model: ModelSummary) -> dict[str, Any]:
+    """Scores for JSON, the positive class by its name as everywhere in the file."""
+    return {
+        **scores.to_dict(),
+        "positive": None if scores.positive is None else model.classes[scores.positive],
+    }
 
 
 def class_indices(

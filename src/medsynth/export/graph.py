@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import numpy_helper
 
+from medsynth.errors import ArtifactError
+
 if TYPE_CHECKING:
     import onnx
 
@@ -30,6 +32,7 @@ def tidy(graph: onnx.GraphProto, outputs: Sequence[str]) -> None:
     _fold_reshapes(graph)
     _name_batch(graph)
     _rename(graph)
+    graph.doc_string = ""  # Names the traced function, numbered by what the process traced before.
 
 
 def _name_batch(graph: onnx.GraphProto) -> None:
@@ -86,6 +89,7 @@ def _rename(graph: onnx.GraphProto) -> None:
     used: Counter[str] = Counter()
     ordered = []
     for node in graph.node:
+        _refuse_subgraphs(node)
         path = "/".join(filter(None, (re.sub(r"(_+\d+)+$", "", part) for part in node.name.split("/"))))
         used[path] += 1
         node.name = path if used[path] == 1 else f"{path}_{used[path]}"
@@ -95,10 +99,19 @@ def _rename(graph: onnx.GraphProto) -> None:
                 ordered.append(initializers[name])
             node.input[position] = names.get(name, "")
         for position, name in enumerate(node.output):
-            names.setdefault(name, f"{node.name}/{position}" if position else f"{node.name}/out")
-            node.output[position] = names[name]
+            if name:  # An optional output that is absent has no name, and must not get one.
+                names.setdefault(name, f"{node.name}/{position}" if position else f"{node.name}/out")
+                node.output[position] = names[name]
     for tensor in ordered:
         tensor.name = names[tensor.name]
     copies = [type(tensor).FromString(tensor.SerializeToString()) for tensor in ordered]
     del graph.initializer[:]
     graph.initializer.extend(copies)
+
+
+def _refuse_subgraphs(node: onnx.NodeProto) -> None:
+    if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
+        raise ArtifactError(
+            f"the network exports with the control flow operator {node.op_type} ({node.name}), which an "
+            "artefact cannot hold. Build it without loops and conditions (for a recurrent layer: unroll=True)."
+        )

@@ -11,7 +11,7 @@ import numpy as np
 
 from medsynth import artifact
 from medsynth.artifact import Metadata, noise
-from medsynth.artifact.runtime import import_onnxruntime, session_options
+from medsynth.artifact.golden import CpuRunner
 from medsynth.dataset.phantom import phantom_images
 from medsynth.errors import ArtifactError
 from medsynth.export.parity import GREY_TOLERANCE, PROBABILITY_TOLERANCE, check_parity
@@ -102,10 +102,8 @@ def _generator(run: Run) -> tuple[onnx.ModelProto, dict[str, float]]:
 
 
 def _runner(model: onnx.ModelProto, output: str) -> Any:
-    session = import_onnxruntime().InferenceSession(
-        model.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
-    )
-    return lambda rows: session.run([output], dict(rows))[0]
+    runner = CpuRunner(model.SerializeToString())
+    return lambda rows: runner.run(dict(rows))[output]
 
 
 def _metadata(run: Run, parity: Mapping[str, float]) -> Metadata:

@@ -125,6 +125,8 @@ def is_installed(name: str) -> bool:
 
 
 def _not_built_in(provider: str) -> Fault:
+    if sys.platform == "darwin":
+        return Fault("there is no CUDA on macOS", "Choose a Linux or Windows machine with an NVIDIA GPU")
     if is_installed("onnxruntime"):
         if is_installed("onnxruntime-gpu"):
             return CLASH

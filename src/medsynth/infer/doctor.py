@@ -83,7 +83,8 @@ def _onnxruntime() -> Iterator[Finding]:
     elif found:
         yield Finding("onnxruntime", "ok", f"{said}; its telemetry is switched off")
     else:
-        yield Finding("onnxruntime", "problem", "not installed", "pip install 'onnxruntime-gpu~=1.31.0'")
+        wheel = "onnxruntime~=1.31" if sys.platform == "darwin" else "onnxruntime-gpu~=1.31.0"
+        yield Finding("onnxruntime", "problem", "not installed", f"pip install '{wheel}'")
 
 
 def _extras() -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -95,28 +96,32 @@ def generate_folder(
     check_range("start", start, 0, MAX_START)
     check_range("count", count, 1, MAX_START - start)
     check_batch_size(batch_size)
-    labels = sampler.labels_for(count, label, start).tolist()
+    sampler.labels_for(0, label)  # A class that does not exist is told before a folder is made.
     model = sampler.metadata.content_hash
-    marks = [_Mark(seed, start + row, sampler.classes[index], model) for row, index in enumerate(labels)]
+
+    def marks_from(first: int) -> list[_Mark]:
+        """Of one batch: those of a million images need not stand in memory."""
+        labels = sampler.labels_for(min(batch_size, count - first), label, start + first).tolist()
+        return [_Mark(seed, start + first + row, sampler.classes[index], model) for row, index in enumerate(labels)]
+
     folder = ensure_folder(out)
-    there = [_is_there(folder / mark.file_name, mark) for mark in marks]
+    written = 0
     with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
         for first in range(0, count, batch_size):
-            rows = slice(first, min(first + batch_size, count))
-            if not all(there[rows]):
-                images = sampler.sample(
-                    len(marks[rows]), label=label, seed=seed, start=start + first, batch_size=batch_size
-                )
-                batch = zip(images, marks[rows], there[rows], strict=True)
-                jobs = [pool.submit(_save, image, mark, folder) for image, mark, kept in batch if not kept]
+            marks = marks_from(first)
+            missing = [row for row, mark in enumerate(marks) if not _is_there(folder / mark.file_name, mark)]
+            if missing:
+                images = sampler.sample(len(marks), label=label, seed=seed, start=start + first, batch_size=batch_size)
+                jobs = [pool.submit(_save, images[row], marks[row], folder) for row in missing]
                 for job in jobs:
                     job.result()
+                written += len(missing)
             if on_progress is not None:
-                on_progress(rows.stop, count, {})
+                on_progress(first + len(marks), count, {})
     manifest = folder / f"manifest-{start:0{_DIGITS}d}-{start + count:0{_DIGITS}d}.csv"
     write_json(meta_path(manifest), {"schema": _SCHEMA, **sampler.session.facts(), "seed": seed, "images": count})
-    _write_manifest(manifest, marks)
-    return Shard(manifest, written=there.count(False), kept=there.count(True))
+    _write_manifest(manifest, (mark for first in range(0, count, batch_size) for mark in marks_from(first)))
+    return Shard(manifest, written=written, kept=count - written)
 
 
 def _is_there(path: Path, mark: _Mark) -> bool:
@@ -147,7 +152,7 @@ def _save(pixels: NDArray[Any], mark: _Mark, folder: Path) -> None:
         Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(temporary, pnginfo=text)
 
 
-def _write_manifest(path: Path, marks: list[_Mark]) -> None:
+def _write_manifest(path: Path, marks: Iterable[_Mark]) -> None:
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["path", "label", "index", "seed", "model"])

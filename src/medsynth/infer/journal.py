@@ -15,12 +15,17 @@ from medsynth.dataset.table import Skipped
 from medsynth.errors import ConfigError, OutputError
 from medsynth.infer.classifier import Rows
 
-__all__ = ["append_to", "journal_path", "read_journal"]
+__all__ = ["append_to", "differences", "journal_path", "read_journal"]
 
 
 def journal_path(out: str | Path) -> Path:
     """``FILE.journal`` beside ``FILE``."""
     return Path(f"{out}.journal")
+
+
+def differences(recorded: Mapping[str, Any], identity: Mapping[str, Any]) -> list[str]:
+    """What makes recorded work another one than ``identity``; empty where they are the same."""
+    return [name for name, value in identity.items() if recorded.get(name) != value]
 
 
 def read_journal(path: Path, identity: Mapping[str, Any]) -> list[Rows]:
@@ -45,7 +50,7 @@ def read_journal(path: Path, identity: Mapping[str, Any]) -> list[Rows]:
         return []
     try:
         recorded, *batches = (json.loads(line) for line in lines)
-        different = [name for name, value in identity.items() if recorded.get(name) != value]
+        different = differences(recorded, identity)
         done = [] if different else [_from_json(line) for line in batches]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path}: is not a journal. Remove it, or run without --resume to start over.") from error

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from medsynth.errors import ConfigError, DataError
-from medsynth.infer.journal import append_to, journal_path, read_journal
+from medsynth.infer.journal import append_to, differences, journal_path, read_journal
 from medsynth.infer.predictions import check_table_path, meta_path
 from medsynth.infer.sources import Sources, gather
 from medsynth.outputs import ensure_folder
@@ -61,7 +64,7 @@ def predict_folder(
     identity = _identity(model, gathered, batch_size)
     journal_file = journal_path(out)
     if resume and Path(out).exists() and not journal_file.exists():
-        _check_finished(out, identity["model"])
+        _check_finished(out, identity)
         return None
     done = read_journal(journal_file, identity) if resume else []
     first = done[-1].stop if done else 0
@@ -78,26 +81,41 @@ def predict_folder(
     except DataError:
         journal_file.unlink()  # It holds failures only, which must not outlive their cause.
         raise
+    predictions = replace(predictions, facts={**predictions.facts, "identity": identity})
     predictions.write(out)
     journal_file.unlink()
     return predictions
 
 
 def _identity(model: Classifier, sources: Sources, batch_size: int) -> dict[str, Any]:
-    names = hashlib.sha256(json.dumps(sources.names).encode()).hexdigest()
+    """What makes two runs the same work; of the images their names and sizes, so that none has to be read."""
+    listed = [[name, _bytes(image)] for name, image in zip(sources.names, sources.images, strict=True)]
     return {
         "model": model.metadata.content_hash,
-        "list of images": names,
+        "list of images": hashlib.sha256(json.dumps(listed).encode()).hexdigest(),
         "batch size": batch_size,
         "provider": model.session.provider,
     }
 
 
-def _check_finished(out: str | Path, model: str) -> None:
-    """A finished table is left alone, but it must not pass for the work of another model."""
+def _bytes(image: ImageSource) -> int | None:
+    """Length of a file or an array; ``None`` for a lost file."""
+    if isinstance(image, np.ndarray):
+        return image.nbytes
     try:
-        made_by = json.loads(meta_path(out).read_text(encoding="utf-8"))["model"]["content_hash"]
-    except (OSError, ValueError, KeyError, TypeError):
-        made_by = None
-    if made_by != model:
-        raise ConfigError(f"{out}: is there already, but not from this model. Choose another --out, or omit --resume.")
+        return Path(image).stat().st_size
+    except OSError:
+        return None
+
+
+def _check_finished(out: str | Path, identity: dict[str, Any]) -> None:
+    """A finished table is left alone, but it must not pass for other work."""
+    try:
+        different = differences(json.loads(meta_path(out).read_text(encoding="utf-8"))["identity"], identity)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        different = list(identity)
+    if different:
+        raise ConfigError(
+            f"{out}: is there already, but from another {' and '.join(different)}. "
+            "Choose another --out, or omit --resume to start over."
+        )

@@ -3,7 +3,8 @@
 Columns of CSV and Parquet: ``path``, ``predicted``, then ``probability_<class>`` for each class in order. A line of
 JSONL has ``path``, ``predicted`` and ``probabilities`` (an object by class). ``FILE.meta.json`` beside it, schema 1:
 ``model``, ``device``, ``provider``, ``nodes`` (per provider), ``versions``, ``classes``, ``positive``, ``threshold``,
-``rows`` and ``quarantine`` (``name`` and ``reason`` of each image that could not be read).
+``rows`` and ``quarantine`` (``name`` and ``reason`` of each image that could not be read); where
+:func:`~medsynth.infer.predict_folder` wrote it also ``identity``: what work it is, for ``resume``.
 """
 
 from __future__ import annotations
@@ -16,13 +17,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from medsynth.errors import ConfigError, MissingExtraError
 from medsynth.metrics import decide
 from medsynth.outputs import atomic_write, write_json
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from medsynth.dataset.table import Skipped

@@ -87,11 +87,12 @@ def youden_threshold(positive: NDArray[np.bool_], scores: NDArray[np.floating[An
         scores: Probability of the positive class, (n,).
 
     Returns:
-        Half-way between the lowest score that is called positive and the next one below; 0.5 where no threshold is
-        better than guessing.
+        Of all thresholds that call the same rows positive: 0.5 where it is one of them, else the middle one. 0.5 where
+        no threshold is better than guessing.
     """
     (fpr,), (tpr,), thresholds = roc_curve(positive, scores, np.ones((1, len(scores))))
     best = int(np.argmax(tpr - fpr))
     if tpr[best] <= fpr[best]:
         return 0.5
-    return float((thresholds[best] + thresholds[best + 1]) / 2)
+    below, lowest = thresholds[best + 1], thresholds[best]
+    return 0.5 if below < 0.5 <= lowest else float((below + lowest) / 2)

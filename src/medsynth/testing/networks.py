@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from medsynth.artifact.runtime import import_onnxruntime, session_options
+from medsynth.artifact.golden import CpuRunner
 from medsynth.images import ImageSpec
 from medsynth.testing.subject import require
 from medsynth.train.checkpoint import load_variables, model_variables, save_variables
@@ -68,8 +68,4 @@ def copy_through_a_file(source: keras.Model, target: keras.Model) -> None:
 
 def run_onnx(graph: onnx.ModelProto, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Every output of a graph, by onnxruntime on the CPU."""
-    session = import_onnxruntime().InferenceSession(
-        graph.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
-    )
-    names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, dict(inputs)), strict=True))
+    return CpuRunner(graph.SerializeToString()).run(inputs)

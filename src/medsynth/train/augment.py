@@ -18,10 +18,14 @@ SHIFT = 0.05
 SCALE = 0.08
 GAIN = 0.12
 OFFSET = 12.0
+NOISE = 12.0
 
 
 def augment(images: Any, seed: Any) -> Any:
-    """Rotate (up to 8 degrees), shift (5 %), scale (8 %), and change gain (12 %) and offset (12 grey levels).
+    """Rotate (up to 8 degrees), shift (5 %), scale (8 %), change gain (12 %) and offset (12 grey levels), add noise.
+
+    The noise is Gaussian with a standard deviation of up to 12 grey levels, another one for each image, so that the
+    network does not take the noise of a scanner (or of a generator) for a finding.
 
     Args:
         images: uint8 tensor (batch, height, width, channels).
@@ -32,7 +36,7 @@ def augment(images: Any, seed: Any) -> Any:
     """
     shape = tf.shape(images)
     height, width = tf.cast(shape[1], tf.float32), tf.cast(shape[2], tf.float32)
-    draws = tf.random.stateless_uniform([shape[0], 6], seed, -1.0, 1.0)
+    draws = tf.random.stateless_uniform([shape[0], 7], seed, -1.0, 1.0)
     angle, scale = draws[:, 0] * ROTATION, 1.0 + draws[:, 1] * SCALE
     across, down = draws[:, 2] * SHIFT * width, draws[:, 3] * SHIFT * height
     cosine, sine = tf.cos(angle) / scale, tf.sin(angle) / scale
@@ -61,4 +65,5 @@ def augment(images: Any, seed: Any) -> Any:
     )
     gain = 1.0 + draws[:, 4, None, None, None] * GAIN
     toned = moved * gain + draws[:, 5, None, None, None] * OFFSET
-    return tf.cast(tf.clip_by_value(tf.round(toned), 0.0, 255.0), tf.uint8)
+    grain = tf.random.stateless_normal(shape, seed) * tf.abs(draws[:, 6, None, None, None]) * NOISE
+    return tf.cast(tf.clip_by_value(tf.round(toned + grain), 0.0, 255.0), tf.uint8)

@@ -1,4 +1,4 @@
-"""Training needs TensorFlow, and Keras on top of it; this is where a missing or another backend is explained."""
+"""Training and export need TensorFlow, Keras on top of it and tf2onnx; what is missing or broken is explained here."""
 
 from __future__ import annotations
 
@@ -10,37 +10,49 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 
-from medsynth.errors import ConfigError, MissingExtraError
+from medsynth.errors import ConfigError, MedsynthError, MissingExtraError
 
 __all__ = ["require_tensorflow", "training_versions"]
 
 
 def require_tensorflow(what: str) -> None:
-    """Check that TensorFlow can be imported and is Keras' backend, before anything imports Keras.
+    """Check that what the extra ``train`` brings is there and TensorFlow is Keras' backend, before Keras is imported.
 
     Args:
         what: What the user asked for; the subject of the error message.
 
     Raises:
-        MissingExtraError: TensorFlow is not installed.
+        MissingExtraError: TensorFlow, Keras or tf2onnx is not installed.
         ConfigError: ``KERAS_BACKEND`` names another backend.
+        MedsynthError: TensorFlow is installed, but does not load.
     """
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    # Set where it is not, because a keras.json in the user's home may name another backend.
+    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if backend != "tensorflow":
         raise ConfigError(
             f"{what} needs Keras on TensorFlow, but KERAS_BACKEND is '{backend}'. Unset it or set it to 'tensorflow'."
         )
-    for module in ("tensorflow", "keras"):
+    for module in ("tensorflow", "keras", "tf2onnx"):
         try:
             found = importlib.util.find_spec(module)
         except (ImportError, ValueError):
             found = None
         if found is None:
             raise MissingExtraError(what, "train", missing=module)
-    if "tensorflow" not in sys.modules and "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
+    if "tensorflow" in sys.modules:
+        return
+    quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
+    if quiet:
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-        with _standard_error_closed():
+    try:
+        with _standard_error_closed() if quiet else contextlib.nullcontext():
             importlib.import_module("tensorflow")
+    except Exception as error:  # A broken installation raises ImportError, and much else.
+        cause = " ".join(str(error).split()) or type(error).__name__
+        raise MedsynthError(
+            f"{what} needs TensorFlow, which is installed but does not load ({cause[:300]}). "
+            "Install it again: pip install --force-reinstall tensorflow"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -127,9 +127,9 @@ class _Recorder(keras.callbacks.Callback):
         with self.run.history.open("a", encoding="utf-8") as self._history:
             if self.step == 0:
                 self._keep()
-            self.trained.fit(
-                dataset, steps_per_epoch=self.config.steps - self.step, verbose=0, shuffle=False, callbacks=[self]
-            )
+            if self.step < self.config.steps:  # Else Keras would walk the endless stream.
+                steps = self.config.steps - self.step
+                self.trained.fit(dataset, steps_per_epoch=steps, verbose=0, shuffle=False, callbacks=[self])
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
         """Keras calls it after every step."""

@@ -149,14 +149,22 @@ def start_run(
             "skipped": [{"name": row.name, "reason": row.reason} for row in data.skipped],
         },
     )
-    if not (run.folder / "run.json").exists():
-        run.save()
+    before = open_run(run.folder) if (run.folder / "run.json").exists() else None
+    # A run that failed before its first checkpoint (a mistyped option, say) left nothing to go on from.
+    if before is None or not (before.finished or before.checkpoint.exists()):
         data.to_csv(run.folder / "data.csv")
+        run.save()
         return run
     if not resume:
         raise ConfigError(f"{out}: holds a training run already. Continue it with --resume, or choose another --out.")
-    before = open_run(run.folder)
-    if before.task != task or before.plugin["name"] != run.plugin["name"]:
+    _check_same(before, run)
+    return replace(before, config=run.config, finished=before.finished and before.config == run.config)
+
+
+def _check_same(before: Run, run: Run) -> None:
+    """Refuse to continue a run as another one."""
+    out, name = run.folder, run.plugin["name"]
+    if before.task != run.task or before.plugin["name"] != run.plugin["name"]:
         raise ConfigError(f"{out}: holds a {before.task} run of '{before.plugin['name']}', not of '{name}'.")
     if before.data["fingerprint"] != run.data["fingerprint"]:
         raise DataError(f"{out}: was trained on other images, labels or splits than these. Choose another --out.")
@@ -164,15 +172,17 @@ def start_run(
         raise ConfigError(
             f"{out}: --resume needs the positive class of the run, '{before.positive}'. Got '{run.positive}'."
         )
-    changed = sorted(
-        key
-        for key in {*before.config, *run.config} - {"epochs", "steps"}  # Training longer is a way to go on.
-        if before.config.get(key) != run.config.get(key)
-    )
+    length = "epochs" if run.task == "classifier" else "steps"
+    if run.config[length] < before.config[length]:
+        raise ConfigError(
+            f"{out}: a run can be trained longer, not shorter: it has {length}={before.config[length]}. "
+            f"Got {run.config[length]}; choose another --out."
+        )
+    old, new = ({**each.config, **each.config["options"], length: None, "options": None} for each in (before, run))
+    changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
     if changed:
-        told = ", ".join(f"{key}={before.config.get(key)!r}" for key in changed)
-        raise ConfigError(f"{out}: --resume needs the settings of the run: {told}.")
-    return replace(before, config=run.config, finished=before.finished and before.config == run.config)
+        told = ", ".join(f"{key}={old.get(key)!r} (got {new.get(key)!r})" for key in changed)
+        raise ConfigError(f"{out}: a run is continued with its own settings: {told}. Else choose another --out.")
 
 
 def read_history(path: Path, *, before: int | None = None) -> list[dict[str, Any]]:

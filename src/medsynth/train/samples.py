@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from medsynth.outputs import atomic_write
+from medsynth.outputs import atomic_write, file_stem
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["Filmstrip"]
 
-_FRAMES = 10
+_FRAMES, _GIF_FRAMES = 10, 60
 _GIF_MILLISECONDS = 400
 
 
@@ -57,8 +57,9 @@ class Filmstrip:
                 )
                 for k in range(shown)
             ]
-            _save(np.concatenate(strips), self.folder / f"filmstrip-{name}.png")
-        pictures = [Image.fromarray(_read(path)) for path in grids]
+            _save(np.concatenate(strips), self.folder / f"filmstrip-{file_stem(name)}.png")
+        film = [grids[round(at)] for at in np.linspace(0, len(grids) - 1, min(_GIF_FRAMES, len(grids)))]
+        pictures = [Image.fromarray(_read(path)) for path in film]
         with atomic_write(self.folder / "filmstrip.gif") as temporary:
             pictures[0].save(
                 temporary, save_all=True, append_images=pictures[1:], duration=_GIF_MILLISECONDS, loop=0, optimize=False

@@ -302,3 +302,14 @@ def test_real_cxr_is_imbalanced_and_its_sizes_give_the_label_away(cxr_folder):
     assert codes["class-imbalance"].evidence["ratio"] == pytest.approx(350 / 86)
     assert codes["size-tells-class"].evidence["auc"][0]["class"] == "covid-19"
     assert codes["size-tells-class"].evidence["auc"][0]["auc"] > 0.95
+
+
+def test_what_load_dataset_takes_is_taken(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        for index in range(4):
+            Image.effect_noise((8, 8), 50).save(tmp_path / name / f"{index}.png")
+    (tmp_path / "a" / "3.png").write_bytes(b"")
+    audit = audit_dataset(tmp_path)
+    assert audit.to_dict() == audit_dataset(load_dataset(tmp_path)).to_dict()
+    assert audit.images == 8

@@ -7,6 +7,7 @@ import pytest
 
 from medsynth.errors import DataError
 from medsynth.evaluate.report.history import best_epoch, filmstrips, read_series, thinned
+from medsynth.outputs import file_stem
 
 
 def test_series_count_from_one_and_end_before_a_broken_line(tmp_path):
@@ -21,10 +22,13 @@ def test_series_count_from_one_and_end_before_a_broken_line(tmp_path):
 
 
 def test_missing_and_empty_histories_are_explained(tmp_path):
-    with pytest.raises(DataError, match=r"history\.jsonl cannot be read .* Give the folder of a training run"):
+    with pytest.raises(DataError, match=r"history\.jsonl holds no whole line .* Give the folder of a training run"):
         read_series(tmp_path)
     (tmp_path / "history.jsonl").write_text('{"epo')
     with pytest.raises(DataError, match="holds no whole line"):
+        read_series(tmp_path)
+    (tmp_path / "history.jsonl").write_bytes(b"\xff")
+    with pytest.raises(DataError, match=r"cannot be read .* Give the folder of a training run"):
         read_series(tmp_path)
 
 
@@ -49,3 +53,9 @@ def test_thinning_keeps_means_and_ends(length):
 def test_filmstrips_that_exist(tmp_path):
     (tmp_path / "filmstrip-ill.png").write_bytes(b"")
     assert filmstrips(tmp_path, ("ill", "well")) == {"ill": tmp_path / "filmstrip-ill.png"}
+
+
+def test_a_class_name_that_no_file_can_have(tmp_path):
+    path = tmp_path / f"filmstrip-{file_stem('a/b')}.png"
+    path.write_bytes(b"")
+    assert filmstrips(tmp_path, ("a/b", "..")) == {"a/b": path}

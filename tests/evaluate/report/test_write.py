@@ -171,6 +171,19 @@ def test_an_optimistic_validation_is_told(report):
     assert "which is above the test part's interval" in Page(render_page(replace(report, classifier=told))).text
 
 
+def test_validation_numbers_are_called_optimistic(report):
+    said = "measured on the images that chose the epoch and the threshold"
+    model = replace(report.classifier.model, validation={"accuracy": 0.7})
+    overall = dict(report.classifier.scores.overall)
+    overall["accuracy"] = replace(overall["accuracy"], value=0.7, low=0.6, high=0.8)
+    scores = replace(report.classifier.scores, overall=overall)
+    text = Page(render_page(replace(report, classifier=replace(report.classifier, model=model, scores=scores)))).text
+    assert said in text
+    assert "70.0 % (slightly optimistic, because epoch and threshold were chosen on the same images), in line" in text
+    bare = replace(report.classifier, model=replace(report.classifier.model, validation={}))
+    assert said not in Page(render_page(replace(report, classifier=bare, generator=None))).text
+
+
 def test_references_stand_beside_our_numbers(report):
     reference = Reference(
         label="Report A", note="Five epochs.", classifier={"accuracy": 0.7761}, generator={"f1": 0.6543}
@@ -203,7 +216,7 @@ def test_what_is_missing_or_wrong_is_said(report):
     classifier = replace(
         report.classifier,
         scores=replace(report.classifier.scores, overall=estimates, roc=(None, None)),
-        skipped=skipped,
+        predictions=replace(report.classifier.predictions, skipped=skipped),
         metrics=(stranger,),
         recorded=False,
     )
@@ -255,7 +268,7 @@ def test_a_run_without_history_is_explained_not_fatal(report, tmp_path):
         generator=replace(report.generator, run=tmp_path / "gone"),
     )
     text = Page(render_page(broken)).text
-    assert "The training curves cannot be shown: history.jsonl cannot be read" in text
+    assert "The training curves cannot be shown: history.jsonl holds no whole line" in text
     assert "The losses cannot be shown" in text
     assert str(tmp_path) not in text
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medsynth.dataset.audit.findings import Finding
+from medsynth.dataset.rows import counted
 
 if TYPE_CHECKING:
     from medsynth.dataset.audit.survey import Survey
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = [
     "EXAMPLES",
     "class_imbalance",
-    "counted",
     "left_out",
     "mixed_bit_depth",
     "odd_sizes",
@@ -33,11 +33,6 @@ _ODD_SIDE = 4.0
 _ODD_ASPECT = 2.0
 _TELLING_AUC = 0.8
 _TELLING_LEAST = 10
-
-
-def counted(number: int, noun: str) -> str:
-    """``1 image``, ``2 images``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def left_out(data: Dataset) -> Iterator[Finding]:
@@ -62,7 +57,7 @@ def unreadable(data: Dataset, survey: Survey) -> Iterator[Finding]:
     yield Finding(
         code="unreadable",
         severity="error" if emptied else "warning",
-        message=f"{len(examples)} of {len(data)} images cannot be read."
+        message=f"{len(examples)} of {counted(len(data), 'image')} cannot be read."
         + (f" None is left of {', '.join(emptied)}." if emptied else ""),
         evidence={"count": len(examples), "examples": examples[:EXAMPLES]},
         advice="Restore them from their source or delete them; until then they are skipped.",
@@ -100,7 +95,7 @@ def odd_sizes(readable: Dataset, survey: Survey) -> Iterator[Finding]:
         yield Finding(
             code="odd-size",
             severity="warning",
-            message=f"{len(odd)} of {len(readable)} images have a size or aspect far from the median, "
+            message=f"{counted(len(odd), 'image')} of {len(readable)} with a size or aspect far from the median, "
             f"{median[0]:.0f}x{median[1]:.0f} (height x width).",
             evidence={"count": len(odd), "median": median, "examples": examples},
             advice="Look at them: every image is stretched to one size, and these are stretched most.",
@@ -149,7 +144,7 @@ def mixed_bit_depth(readable: Dataset, survey: Survey) -> Iterator[Finding]:
         yield Finding(
             code="mixed-bit-depth",
             severity="warning",
-            message=f"{deep} of {len(readable)} images have more than 8 bits and the others have 8.",
+            message=f"{counted(deep, 'image')} of more than 8 bits beside {len(readable) - deep} of 8.",
             evidence={"more than 8 bits": deep, "8 bits": len(readable) - deep, "classes": by_class},
             advice="Export all of them alike: a model can learn the file format in place of the disease.",
         )

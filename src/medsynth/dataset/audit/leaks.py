@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medsynth.dataset.audit.checks import EXAMPLES, counted
+from medsynth.dataset.audit.checks import EXAMPLES
 from medsynth.dataset.audit.findings import Finding, Severity
 from medsynth.dataset.audit.likeness import Yardstick, alike_across, likeness
+from medsynth.dataset.rows import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from medsynth.dataset.audit import checks, leaks
 from medsynth.dataset.audit.findings import SEVERITIES, Audit
 from medsynth.dataset.audit.likeness import measure_random_pairs
 from medsynth.dataset.audit.survey import survey_dataset
+from medsynth.dataset.load import load_dataset
 from medsynth.dataset.table import PARTS
 
 if TYPE_CHECKING:
@@ -19,11 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["audit_dataset"]
 
 
-def audit_dataset(data: Dataset, *, workers: int = 4, on_progress: Callable[[int, int], None] | None = None) -> Audit:
+def audit_dataset(
+    data: Dataset | str | Path, *, workers: int = 4, on_progress: Callable[[int, int], None] | None = None
+) -> Audit:
     """Look for what makes results on a data set worth less than they seem. Decodes each image once.
 
     Args:
-        data: The table.
+        data: A data set, or what :func:`~medsynth.dataset.load_dataset` takes.
         workers: Threads that decode.
         on_progress: Called with (images done, images in all).
 
@@ -32,6 +36,7 @@ def audit_dataset(data: Dataset, *, workers: int = 4, on_progress: Callable[[int
         ``mixed-bit-depth``, ``exact-duplicate``, ``duplicate-across-split``, ``duplicate-with-other-label``,
         ``near-duplicate-across-split`` and ``neighbours-look-alike``.
     """
+    data = load_dataset(data)
     survey = survey_dataset(data, workers=workers, on_progress=on_progress)
     readable = data.take(survey.rows)
     groups = None if data.groups is None else np.unique(readable.groups or (), return_inverse=True)[1]

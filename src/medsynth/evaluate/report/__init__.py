@@ -8,7 +8,7 @@
 * ``classifier`` and ``generator``:
 
   * ``model``: :class:`~medsynth.evaluate.subjects.ModelSummary`
-  * ``images``, ``positive`` (class index; null for more than two classes), ``threshold``
+  * ``images``, ``positive`` (name of the class; null for more than two), ``threshold``
   * ``interval``: ``level``, ``method``, ``unit`` (``image`` or ``group``), ``units``, ``resamples``, ``seed``
   * ``overall``: metric -> ``value``, ``low``, ``high``; of the positive class for a binary task, else the mean over
     classes. Metrics: ``loss``, ``accuracy``, ``balanced_accuracy``, ``f1``, ``precision``, ``recall``, ``auc``

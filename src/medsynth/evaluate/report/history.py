@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from medsynth.errors import DataError
+from medsynth.outputs import file_stem
+from medsynth.train.run import read_history
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,16 +27,12 @@ def read_series(run: Path) -> dict[str, NDArray[np.float64]]:
         DataError: The folder has no history, or one without a whole line.
     """
     path = run / "history.jsonl"
-    rows: list[dict[str, float]] = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise DataError(f"{path.name} cannot be read ({error.strerror}). Give the folder of a training run.") from None
-    with suppress(ValueError):
-        for line in lines:
-            rows.append(json.loads(line))  # noqa: PERF401 - lines before a broken one are kept
+        rows = read_history(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path.name} cannot be read ({error}). Give the folder of a training run.") from None
     if not rows:
-        raise DataError(f"{path.name} holds no whole line of training history.")
+        raise DataError(f"{path.name} holds no whole line of training history. Give the folder of a training run.")
     names = [name for name in rows[-1] if isinstance(rows[-1][name], int | float)]
     series = {name: np.array([row.get(name, np.nan) for row in rows], float) for name in names}
     for count in {"epoch", "step"} & series.keys():
@@ -62,6 +59,6 @@ def thinned(series: dict[str, NDArray[np.float64]], points: int = 400) -> dict[s
 
 
 def filmstrips(run: Path, classes: tuple[str, ...]) -> dict[str, Path]:
-    """``filmstrip-<class>.png`` of each class that has one."""
-    paths = {name: run / f"filmstrip-{name}.png" for name in classes}
+    """``filmstrip-<class>.png`` of each class that has one; names as :func:`medsynth.outputs.file_stem` spells them."""
+    paths = {name: run / f"filmstrip-{file_stem(name)}.png" for name in classes}
     return {name: path for name, path in paths.items() if path.is_file()}

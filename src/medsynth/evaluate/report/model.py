@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections.abc import Mapping
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medsynth.artifact.runtime import runtime_versions
+from medsynth.errors import ConfigError, did_you_mean
+from medsynth.hints import fits
+from medsynth.metrics import STATISTICS
 from medsynth.plugins import registry
 
 if TYPE_CHECKING:
@@ -32,14 +36,36 @@ class Reference:
     Attributes:
         label: Head of the column, for example ``"report A: VGG16"``.
         note: How they came about, as far as it matters for the comparison.
-        classifier: Metric of :data:`medsynth.metrics.STATISTICS` -> value, on the test part.
+        classifier: Metric of :data:`medsynth.metrics.STATISTICS`, or ``specificity``, -> value, on the test part.
         generator: The same, of a classifier's verdict on generated images.
+
+    Raises:
+        ConfigError: There is no such metric, or a value is not a finite number.
     """
 
     label: str
     note: str = ""
     classifier: Mapping[str, float] = field(default_factory=dict)
     generator: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for what, text in (("label", self.label), ("note", self.note)):
+            if not isinstance(text, str):
+                raise ConfigError(f"reference: {what} must be text. Got {text!r}.")
+        known = [*STATISTICS, "specificity"]
+        for what, values in (("classifier", self.classifier), ("generator", self.generator)):
+            if not isinstance(values, Mapping):
+                raise ConfigError(f"reference {self.label!r}: {what} must map metrics to numbers. Got {values!r}.")
+            for name, value in values.items():
+                if name not in known:
+                    raise ConfigError(
+                        f"reference {self.label!r}: {what} must hold metrics among {', '.join(known)}. Got {name!r}."
+                        + did_you_mean(str(name), known)
+                    )
+                if not fits(value, float) or not math.isfinite(value):
+                    raise ConfigError(
+                        f"reference {self.label!r}: {name} of the {what} must be a finite number. Got {value!r}."
+                    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

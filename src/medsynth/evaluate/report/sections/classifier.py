@@ -31,6 +31,9 @@ def classifier_section(report: Report, classifier: ClassifierReport) -> Section:
     columns = [("Validation", classifier.model.validation)]
     columns += [(reference.label, reference.classifier) for reference in report.references]
     notes = [f"{each.label}: {each.note}" for each in report.references if each.note and each.classifier]
+    if classifier.model.validation:
+        chose = "the epoch" if classifier.model.threshold is None else "the epoch and the threshold"
+        notes.insert(0, f"Validation: measured on the images that chose {chose}, so slightly optimistic.")
     blocks: list[Block] = [
         results_table(scores, classes, columns, caption="Results on the test part", head="Test", notes=notes),
         confusion_table(scores, classes, caption="Confusion matrix of the test part", row="True class"),

@@ -96,13 +96,18 @@ def _validation_sentence(report: ClassifierReport) -> Iterator[str]:
     before, now = report.model.validation.get("accuracy"), report.scores.overall["accuracy"]
     if not isinstance(before, int | float) or now.low is None or now.high is None:
         return
+    chosen = "epoch was" if report.model.threshold is None else "epoch and threshold were"
+    said = (
+        f"On the validation part the accuracy was {percent(before)} (slightly optimistic, because {chosen} chosen on "
+        "the same images)"
+    )
     if before > now.high:
         yield (
-            f"On the validation part, during training, the accuracy was {percent(before)}, which is above the test "
-            "part's interval: the model, or its settings, fit the data it was chosen on better than new data."
+            f"{said}, which is above the test part's interval: the model, or its settings, fit the data it was chosen "
+            "on better than new data."
         )
     elif before >= now.low:
-        yield f"On the validation part, during training, the accuracy was {percent(before)}, in line with the test."
+        yield f"{said}, in line with the test."
 
 
 def _generator_sentences(report: Report) -> Iterator[str]:
