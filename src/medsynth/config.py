@@ -85,6 +85,7 @@ class ClassifierConfig(_Config):
         patience: Epochs without a lower validation loss after which training stops; the best epoch's weights are kept.
         augmentation: Small random rotations, shifts, scales and intensity changes of training images; no flips, which
             would swap left and right.
+        noise: Standard deviation, in grey levels, up to which the augmentation adds Gaussian noise.
         class_weight: ``"balanced"`` weights each class by n / (classes x n_class), ``"none"`` does not.
         seed: Of initial weights, batch order, augmentation and dropout.
     """
@@ -95,6 +96,7 @@ class ClassifierConfig(_Config):
     learning_rate: float = 1e-4
     patience: int = field(default=5, metadata={"at_least": 1})
     augmentation: bool = True
+    noise: float = field(default=0.0, metadata={"at_least": 0, "at_most": 255})
     class_weight: Literal["balanced", "none"] = "balanced"
 
     def __post_init__(self) -> None:

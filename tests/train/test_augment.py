@@ -33,7 +33,7 @@ def test_changes_stay_small_and_images_are_not_mirrored():
 
 def test_against_scipy_for_one_known_change(monkeypatch):
     # All ranges but the rotation's to zero, and the draw read back from the picture's own angle.
-    for name in ("SHIFT", "SCALE", "GAIN", "OFFSET", "NOISE"):
+    for name in ("SHIFT", "SCALE", "GAIN", "OFFSET"):
         monkeypatch.setattr(module, name, 0.0)
     import tensorflow as tf
 
@@ -43,3 +43,14 @@ def test_against_scipy_for_one_known_change(monkeypatch):
     expected = ndimage.rotate(image[0, ..., 0].astype(float), np.degrees(angle), reshape=False, order=1, mode="reflect")
     inner = slice(8, -8)
     assert np.abs(turned[inner, inner] - expected[inner, inner]).max() == pytest.approx(0, abs=2.0)
+
+
+def test_noise_has_another_strength_in_each_image():
+    grey = np.full((200, 32, 32, 1), 128, np.uint8)
+    still, noisy = (np.asarray(augment(grey, [1, 2], noise), float) for noise in (0.0, 24.0))
+    assert still.std(axis=(1, 2, 3)).max() < 1e-6
+    strengths = noisy.std(axis=(1, 2, 3))
+    # Uniform between 0 and 24: mean 12, and both ends are met.
+    assert strengths.mean() == pytest.approx(12, abs=1.5)
+    assert strengths.min() < 2
+    assert 21 < strengths.max() < 25

@@ -18,18 +18,18 @@ SHIFT = 0.05
 SCALE = 0.08
 GAIN = 0.12
 OFFSET = 12.0
-NOISE = 12.0
 
 
-def augment(images: Any, seed: Any) -> Any:
+def augment(images: Any, seed: Any, noise: float = 0.0) -> Any:
     """Rotate (up to 8 degrees), shift (5 %), scale (8 %), change gain (12 %) and offset (12 grey levels), add noise.
 
-    The noise is Gaussian with a standard deviation of up to 12 grey levels, another one for each image, so that the
-    network does not take the noise of a scanner (or of a generator) for a finding.
+    The noise is Gaussian, of another strength for each image, so that the network does not take the noise of a scanner
+    (or of a generator) for a finding.
 
     Args:
         images: uint8 tensor (batch, height, width, channels).
         seed: Two whole numbers.
+        noise: Largest standard deviation of the noise, grey levels; 0: none.
 
     Returns:
         uint8 tensor of the same shape.
@@ -65,5 +65,6 @@ def augment(images: Any, seed: Any) -> Any:
     )
     gain = 1.0 + draws[:, 4, None, None, None] * GAIN
     toned = moved * gain + draws[:, 5, None, None, None] * OFFSET
-    grain = tf.random.stateless_normal(shape, seed) * tf.abs(draws[:, 6, None, None, None]) * NOISE
-    return tf.cast(tf.clip_by_value(tf.round(toned + grain), 0.0, 255.0), tf.uint8)
+    if noise:
+        toned += tf.random.stateless_normal(shape, seed) * tf.abs(draws[:, 6, None, None, None]) * noise
+    return tf.cast(tf.clip_by_value(tf.round(toned), 0.0, 255.0), tf.uint8)

@@ -165,7 +165,7 @@ class _Fitting:
 
         def prepare(step: Any, images: Any, labels: Any, weights: Any) -> tuple[Any, Any, Any]:
             if self.config.augmentation:
-                images = augment(images, tf.stack([tf.constant(self.config.seed, tf.int64), step]))
+                images = augment(images, tf.stack([tf.constant(self.config.seed, tf.int64), step]), self.config.noise)
             return images, labels, weights
 
         signature = (
