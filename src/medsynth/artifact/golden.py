@@ -40,7 +40,7 @@ __all__ = [
 _SEED = 20_260_101
 _COUNT = 4
 
-TOLERANCE = {"fp32": (1e-4, 1.0)}
+TOLERANCE = {"fp32": (1e-4, 1.0), "fp16": (5e-3, 4.0), "int8": (2e-2, 8.0)}
 """By precision: largest difference of a probability, and of a grey level."""
 
 
