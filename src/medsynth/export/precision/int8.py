@@ -91,9 +91,36 @@ def to_int8(model: onnx.ModelProto, spreads: Mapping[str, Spread], keep: Collect
     """
     grids = quantised_tensors(model, keep)
     quantised = copy_model(model)
+    _shield(quantised.graph, keep)
     writer = _Writer(quantised.graph, grids, spreads)
     writer.write(keep)
     return quantised
+
+
+def _shield(graph: onnx.GraphProto, keep: Collection[str]) -> None:
+    """Keep onnxruntime from quantising the layers that shall stay in float32.
+
+    Its transformer WeightBiasQuantization rounds the weights, with one scale for all channels, of every layer between
+    a dequantiser and a quantiser, ReLUs and poolings apart. A leaky ReLU of slope 0 is a ReLU, one of slope 1 does
+    nothing, both are fused into the layer, and neither is taken for one.
+    """
+    wires = Wires(graph)
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        nodes.append(node)
+        if node.name not in keep:
+            continue
+        name = node.output[0]
+        reader = wires.only_consumer(name)
+        if reader is not None and reader.op_type == "Relu":
+            reader.op_type = "LeakyRelu"
+            reader.attribute.append(helper.make_attribute("alpha", 0.0))
+        else:
+            node.output[0] = f"{name}/kept"
+            nodes.append(helper.make_node("LeakyRelu", [node.output[0]], [name], name=f"{name}/shield", alpha=1.0))
+    nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _behind_relu(node: onnx.NodeProto, wires: Wires) -> str:
@@ -133,8 +160,7 @@ class _Writer:
             if self._absorbed(behind, target):
                 target = behind
             if target in self.grids:
-                raw = f"{target}/raw"
-                node.output[0] = raw
+                raw = node.output[0] = f"{target}/raw"
                 self._quantise(target, raw)
         del self.graph.node[:], self.graph.value_info[:]
         self.graph.node.extend(self.nodes)
@@ -143,8 +169,8 @@ class _Writer:
     def _absorbed(self, positive: str, source: str) -> bool:
         """Whether the quantiser of a ReLU's output takes the ReLU's place: it reads the layer before directly."""
         alone = self.wires.only_consumer(source)
-        made = source in self.wires.producers and alone is not None and alone.output[0] == positive != source
-        return made and positive in self.grids and source not in self.grids
+        made = source in self.wires.producers and alone is not None and alone.op_type == "Relu"
+        return made and positive != source and positive in self.grids and source not in self.grids
 
     def _read(self, name: str) -> str:
         """What a consumer of a tensor reads: the dequantised one; outputs of the model keep their name for it."""
