@@ -31,16 +31,24 @@ def test_a_run_remembers_its_data(run):
 
 def test_data_that_are_gone_are_told(run):
     run.data["counts"]["train"]["clear"] += 1
-    with pytest.raises(DataError, match="are missing. Give the data with --calibration"):
+    with pytest.raises(DataError, match=r"are missing\. Give the data with --calibration"):
         remembered_data(run)
     (run.folder / "data.csv").unlink()
     with pytest.raises(DataError, match="--calibration"):
         remembered_data(run)
 
 
-def test_the_phantom_is_drawn_again(run):
-    run.data |= {"source": "phantom", "fingerprint": load_dataset("phantom", seed=3).fingerprint}
+def test_the_phantom_is_drawn_again(run, drawn, monkeypatch):
+    asked = []
+
+    def draw(name, *, positive, seed):
+        asked.append((name, positive, seed))
+        return drawn if seed == 3 else drawn.part("test")
+
+    monkeypatch.setattr("medsynth.export.precision.data.load_dataset", draw)
+    run.data |= {"source": "phantom", "fingerprint": drawn.fingerprint}
     assert remembered_data(run).fingerprint == run.data["fingerprint"]
+    assert asked == [("phantom", "clear", 0), ("phantom", "clear", 3)]
     run.data["fingerprint"] = "0"
     with pytest.raises(DataError, match="another phantom"):
         remembered_data(run)
