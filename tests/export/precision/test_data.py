@@ -9,6 +9,7 @@ import pytest
 
 from medsynth.dataset import load_dataset
 from medsynth.errors import DataError
+from medsynth.export.precision import data as module
 from medsynth.export.precision.data import decode_images, remembered_data
 
 
@@ -45,7 +46,7 @@ def test_the_phantom_is_drawn_again(run, drawn, monkeypatch):
         asked.append((name, positive, seed))
         return drawn if seed == 3 else drawn.part("test")
 
-    monkeypatch.setattr("medsynth.export.precision.data.load_dataset", draw)
+    monkeypatch.setattr(module, "load_dataset", draw)
     run.data |= {"source": "phantom", "fingerprint": drawn.fingerprint}
     assert remembered_data(run).fingerprint == run.data["fingerprint"]
     assert asked == [("phantom", "clear", 0), ("phantom", "clear", 3)]
