@@ -1,6 +1,6 @@
 """Keep the results of a ``medsynth run`` without any real image: numbers, curves, filmstrips of generated images.
 
-    python benchmarks/record_run.py runs/ct benchmarks/results/ct-reports
+python benchmarks/record_run.py runs/ct benchmarks/results/ct-reports
 """
 
 from __future__ import annotations
