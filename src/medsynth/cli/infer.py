@@ -15,7 +15,9 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt; one that
 
 def infer(
     model: Annotated[Path, typer.Argument(help="A classifier's .onnx file.")],
-    images: Annotated[Path, typer.Argument(help="A folder of images (walked to its leaves), or one image.")],
+    images: Annotated[
+        Path, typer.Argument(help="A folder of images (walked to its leaves), a CSV with a column path, or one image.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="The table to write: .csv, .jsonl or .parquet.")],
     device: Device = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Images in one run of the model.")] = 32,

@@ -10,7 +10,7 @@ from medsynth.artifact.contract import TensorInfo, broken_rules, infos_from_sess
 from medsynth.artifact.files import METADATA_KEY, parse_metadata
 from medsynth.artifact.golden import one_line
 from medsynth.artifact.runtime import import_onnxruntime, runtime_versions, session_options
-from medsynth.errors import ArtifactError, DeviceError, MedsynthError
+from medsynth.errors import ArtifactError, DeviceError, MedsynthError, MemoryRanOutError
 from medsynth.infer.device import PROVIDERS, resolve_device
 
 if TYPE_CHECKING:
@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from medsynth.artifact import Metadata
 
 __all__ = ["Session"]
+
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "out_of_memory",
+    "failed to allocate memory",
+    "bad allocation",
+    "bad_alloc",
+    "alloc_failed",
+    "smaller than requested bytes",
+)
 
 
 class Session:
@@ -76,20 +86,28 @@ class Session:
         """Onnxruntime's name of the device's execution provider."""
         return PROVIDERS[self.device]
 
+    @property
+    def fixed_batch(self) -> int | None:
+        """The one batch size that the graph takes; ``None`` where it is free, as in every artefact of ours."""
+        axis = self.inputs[0].shape[0]
+        return axis if isinstance(axis, int) else None
+
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Run the model once and return every output by name.
 
         Raises:
-            MedsynthError: onnxruntime fails, for example for want of memory.
+            MemoryRanOutError: The device has no memory for a batch of this size.
+            MedsynthError: onnxruntime fails otherwise.
         """
         names = [info.name for info in self.outputs]
         try:
             return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
         except Exception as error:  # onnxruntime's exceptions have no common class but this.
-            raise MedsynthError(
-                f"{self.path}: onnxruntime failed on {self.device} ({one_line(error)}). "
-                "If memory ran out, choose a smaller batch size."
-            ) from error
+            said = f"{self.path}: onnxruntime failed on {self.device} ({one_line(error)})."
+            # It has no class for this (its issue 16307), so the words must do.
+            if any(words in str(error).lower() for words in _OUT_OF_MEMORY):
+                raise MemoryRanOutError(f"{said} Choose a smaller batch size, or end other processes.") from error
+            raise MedsynthError(said) from error
 
     def facts(self) -> dict[str, Any]:
         """What every result records about how it was computed: model, device, nodes per provider, versions."""
