@@ -10,15 +10,16 @@ from medsynth.artifact.contract import TensorInfo, broken_rules, infos_from_sess
 from medsynth.artifact.files import METADATA_KEY, parse_metadata
 from medsynth.artifact.golden import one_line
 from medsynth.artifact.runtime import import_onnxruntime, runtime_versions, session_options
-from medsynth.errors import ArtifactError, DeviceError, MedsynthError, MemoryRanOutError
+from medsynth.errors import ArtifactError, ConfigError, DeviceError, MedsynthError, MemoryRanOutError
 from medsynth.infer.device import PROVIDERS, resolve_device
+from medsynth.infer.foreign import ForeignFacts, adopt
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from medsynth.artifact import Metadata
 
-__all__ = ["Session"]
+__all__ = ["Session", "count_nodes", "open_session"]
 
 _OUT_OF_MEMORY = (
     "out of memory",
@@ -50,15 +51,17 @@ class Session:
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
 
-    def __init__(self, path: str | Path, device: str = "auto") -> None:
+    def __init__(self, path: str | Path, device: str = "auto", foreign: ForeignFacts | None = None) -> None:
         """Load a model.
 
         Args:
-            path: An ONNX file that medsynth wrote.
+            path: An ONNX file that medsynth wrote, or a foreign classifier.
             device: ``auto``, ``cpu``, ``cuda`` or ``tensorrt``; another device is never taken silently.
+            foreign: What the file of a foreign classifier does not say.
 
         Raises:
-            ArtifactError: The file is missing, corrupt, not ours, or its graph breaks the contract.
+            ArtifactError: The file is missing or corrupt, its graph breaks the contract, or it is foreign and facts are
+                missing.
             ConfigError: There is no such device.
             DeviceError: The device does not work here.
         """
@@ -66,18 +69,23 @@ class Session:
         if not self.path.is_file():
             raise ArtifactError(f"{path}: no such file. Give an ONNX file that medsynth export wrote.")
         self.device = resolve_device(device)
-        self._session = _open(self.path, self.provider)
+        self._session = open_session(self.path, self.provider)
         text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-        try:
-            self.metadata = parse_metadata(text)
-        except ArtifactError as error:
-            raise ArtifactError(f"{path}: {error}") from error
+        if text is None:
+            wrapped, self.metadata = adopt(self.path, foreign or ForeignFacts())
+            self._session = open_session(self.path, self.provider, wrapped)
+        elif foreign is not None:
+            raise ConfigError(
+                f"{path}: says itself what its labels and pixels are; omit --labels, --scale and the like."
+            )
+        else:
+            self.metadata = _parse(self.path, text)
         self.inputs = infos_from_session(self._session.get_inputs())
         self.outputs = infos_from_session(self._session.get_outputs())
-        broken = broken_rules(self.inputs, self.outputs, self.metadata)
+        broken = () if text is None else broken_rules(self.inputs, self.outputs, self.metadata)
         if broken:
             raise ArtifactError(f"{path}: breaks the contract of a {self.metadata.task}: {'; '.join(broken)}.")
-        self.nodes = _count_nodes(self._session)
+        self.nodes = count_nodes(self._session)
         if self.provider not in self.nodes:
             raise DeviceError(f"{path}: onnxruntime put no node of the model on {self.provider}. Use --device cpu.")
 
@@ -125,11 +133,23 @@ class Session:
         }
 
 
-def _open(path: Path, provider: str) -> Any:
+def _parse(path: Path, text: str) -> Metadata:
+    try:
+        return parse_metadata(text)
+    except ArtifactError as error:
+        raise ArtifactError(f"{path}: {error}") from error
+
+
+def open_session(path: Path, provider: str, model: bytes | None = None) -> Any:
+    """Open a file (or ``model`` in its place) with onnxruntime on one provider, which is never changed silently.
+
+    Raises:
+        ArtifactError: onnxruntime cannot load it.
+    """
     onnxruntime = import_onnxruntime()
     try:
         return onnxruntime.InferenceSession(
-            str(path),
+            model or str(path),
             session_options(record_ep_graph_assignment_info="1"),
             # What TensorRT does not take goes to CUDA before the CPU.
             providers=[provider, *(["CUDAExecutionProvider"] if provider == PROVIDERS["tensorrt"] else [])],
@@ -142,7 +162,8 @@ def _open(path: Path, provider: str) -> Any:
         ) from error
 
 
-def _count_nodes(session: Any) -> dict[str, int]:
+def count_nodes(session: Any) -> dict[str, int]:
+    """Number of graph nodes that each execution provider runs, of a session that recorded it."""
     counts: dict[str, int] = {}
     for part in session.get_provider_graph_assignment_info():
         counts[part.ep_name] = counts.get(part.ep_name, 0) + len(part.get_nodes())
