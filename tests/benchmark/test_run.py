@@ -12,7 +12,7 @@ import pytest
 import medsynth
 from medsynth.benchmark import SCHEMA, benchmark
 from medsynth.benchmark.inputs import InputPool
-from medsynth.benchmark.run import Rules, measure
+from medsynth.benchmark.measure import Rules, measure
 from medsynth.errors import ArtifactError, ConfigError
 from medsynth.infer.session import Session
 

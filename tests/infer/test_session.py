@@ -10,7 +10,7 @@ import pytest
 from medsynth.artifact import read
 from medsynth.errors import ArtifactError, DeviceError, MedsynthError
 from medsynth.infer import Classifier, Sampler, load_classifier, load_model, load_sampler
-from medsynth.infer import session as sessions
+from medsynth.infer import model as models
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -96,6 +96,6 @@ def test_a_failing_run_is_one_line(tiny: ModuleType, tmp_path: Path) -> None:
 def test_no_node_on_the_device_is_an_error(tiny: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tiny.classifier_file(tmp_path / "m.onnx")
     counts: dict[str, Any] = {"OtherExecutionProvider": 8}
-    monkeypatch.setattr(sessions, "count_nodes", lambda _: counts)
+    monkeypatch.setattr(models, "_count_nodes", lambda _: counts)
     with pytest.raises(DeviceError, match="put no node of the model on CPUExecutionProvider"):
         load_model(path, device="cpu")

@@ -2,13 +2,14 @@
 
 Schema 1: ``schema``, ``machine`` (processor, cores, memory, system) and ``models``: for each ``model`` (file, sha256,
 content_hash, task, precision), ``device``, ``provider``, ``nodes`` (per provider), ``versions``, ``load_seconds``,
-``load_average`` (before, after) and ``batches``: the fields of :class:`BatchResult`.
+``load_average`` (before, after), ``peak_memory_mib`` (of the process) and ``batches``: the fields of
+:class:`BatchResult`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ class BatchResult:
     """Timing of one batch size; time ends when the outputs are on the host.
 
     Attributes:
+        scenario: ``offline``, ``single-stream`` or ``server``.
         batch_size: Images in one run.
         valid: Whether the numbers may be quoted.
         reasons: Why not.
@@ -40,8 +42,13 @@ class BatchResult:
         checked_rows: Golden rows whose outputs were compared while timing.
         largest_difference: Of these from what the file records.
         tolerance: How large it may be.
+        foreign_cores: Processors' worth of time that other processes used; ``None``: not known.
+        latencies_ms: Latency of every timed run, in order.
+        rate: Arrivals in a second (``server``).
+        target_ms: What the 99th percentile had to keep (``server``).
     """
 
+    scenario: str
     batch_size: int
     valid: bool
     reasons: tuple[str, ...]
@@ -57,6 +64,14 @@ class BatchResult:
     checked_rows: int
     largest_difference: float
     tolerance: float
+    foreign_cores: float | None
+    latencies_ms: tuple[float, ...]
+    rate: float | None = None
+    target_ms: float | None = None
+
+    def aimed_at(self, rate: float, target_ms: float) -> BatchResult:
+        """The same result with what the server had to keep."""
+        return replace(self, rate=rate, target_ms=target_ms)
 
     @property
     def outputs_agree(self) -> bool:
@@ -72,12 +87,14 @@ class BenchmarkReport:
         facts: Model, device, provider, nodes per provider, versions.
         load_seconds: From the file to a session that can run, onnxruntime itself imported before.
         load_average: Processes that wanted to run, before and after.
+        peak_memory_mib: Most memory that the process had at once.
         batches: One result for each batch size.
     """
 
     facts: Mapping[str, Any]
     load_seconds: float
     load_average: tuple[float | None, float | None]
+    peak_memory_mib: float | None
     batches: tuple[BatchResult, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -86,6 +103,7 @@ class BenchmarkReport:
             **self.facts,
             "load_seconds": self.load_seconds,
             "load_average": list(self.load_average),
+            "peak_memory_mib": self.peak_memory_mib,
             "batches": [_finite(asdict(result)) for result in self.batches],
         }
 
