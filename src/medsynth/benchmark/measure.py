@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -140,7 +140,7 @@ def measure_server(run: Run, pool: Pool, rules: Rules, *, rate: float, target_ms
     if bound is not None and 1000 * bound > target_ms:
         reasons.append(f"the 99th percentile may be {1000 * bound:.1f} ms (target {target_ms:g}) at {rate:g} images/s")
     result = _result(checker, pool, meter, "server", 1, first, warmup, latencies, seconds, reasons)
-    return result.aimed_at(rate, target_ms)
+    return replace(result, rate=rate, target_ms=target_ms)
 
 
 def _warm_up(checker: _Checker, pool: Pool, size: int, rules: Rules) -> tuple[list[float], bool]:

@@ -9,14 +9,17 @@ content_hash, task, precision), ``device``, ``provider``, ``nodes`` (per provide
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from medsynth.benchmark.machine import machine_facts
 from medsynth.outputs import write_json
 
-__all__ = ["SCHEMA", "BatchResult", "BenchmarkReport", "write_reports"]
+if TYPE_CHECKING:
+    from medsynth.benchmark.duel import Duel
+
+__all__ = ["SCHEMA", "BatchResult", "BenchmarkReport", "write_duels", "write_reports"]
 
 SCHEMA = 1
 
@@ -69,10 +72,6 @@ class BatchResult:
     rate: float | None = None
     target_ms: float | None = None
 
-    def aimed_at(self, rate: float, target_ms: float) -> BatchResult:
-        """The same result with what the server had to keep."""
-        return replace(self, rate=rate, target_ms=target_ms)
-
     @property
     def outputs_agree(self) -> bool:
         """Whether the model computes what its file records."""
@@ -115,6 +114,11 @@ class BenchmarkReport:
 def write_reports(reports: Sequence[BenchmarkReport], path: str | Path) -> None:
     """Write the JSON of several models, measured on this machine, atomically."""
     write_json(path, {"schema": SCHEMA, "machine": machine_facts(), "models": [report.to_dict() for report in reports]})
+
+
+def write_duels(duels: Sequence[Duel], path: str | Path) -> None:
+    """Write the JSON of duels: ``schema``, ``machine`` and ``duels``, the fields of :class:`Duel`; atomically."""
+    write_json(path, {"schema": SCHEMA, "machine": machine_facts(), "duels": [asdict(each) for each in duels]})
 
 
 def _finite(fields: dict[str, Any]) -> dict[str, Any]:
