@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -84,7 +84,7 @@ def _assemble(
     start: int,
     decoded: list[NDArray[np.uint8] | ImageError],
     names: tuple[str, ...],
-    sources: tuple[ImageSource, ...],
+    sources: Sequence[ImageSource],
     spec: ImageSpec,
 ) -> Batch:
     images = np.zeros((len(decoded), *spec.shape), np.uint8)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
@@ -26,7 +26,7 @@ __all__ = ["Sources", "gather"]
 class Sources:
     """Images in the order of the results, with the name of each."""
 
-    images: tuple[ImageSource, ...]
+    images: Sequence[ImageSource]
     names: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -60,12 +60,32 @@ def gather(sources: str | Path | Dataset | Iterable[ImageSource]) -> Sources:
         return _read_csv(root) if root.suffix.lower() == ".csv" else Sources((root,), (root.name,))
     if not root.is_dir():
         raise DataError(f"{root}: no such folder or image. Give a folder with images, a CSV, or one image.")
-    found = sorted(((path.relative_to(root).as_posix(), path) for path in _walk(root, set())), key=_by_name)
+    found = tuple(sorted((path.relative_to(root).as_posix() for path in _walk(root, set())), key=natural_key))
     if not found:
         raise DataError(
             f"{root}: no images in this folder or below it. Give a folder that holds PNG, JPEG or DICOM files."
         )
-    return Sources(tuple(path for _, path in found), tuple(name for name, _ in found))
+    return Sources(_FilesBelow(root, found), found)
+
+
+class _FilesBelow(Sequence[Path]):
+    """Paths made when asked for: a path takes ten times the memory of its name, and folders may hold millions."""
+
+    def __init__(self, root: Path, names: Sequence[str]) -> None:
+        self._root = root
+        self._names = names
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Path]: ...
+    def __getitem__(self, index: int | slice) -> Path | Sequence[Path]:
+        if isinstance(index, slice):
+            return _FilesBelow(self._root, self._names[index])
+        return self._root / self._names[index]
 
 
 def _read_csv(path: Path) -> Sources:
@@ -89,10 +109,6 @@ def _read_csv(path: Path) -> Sources:
         raise DataError(f"{path}: no images to classify: the CSV has only its header.")
     folder = path.absolute().parent
     return Sources(tuple(locate(folder, cell) for cell in cells), tuple(cells))
-
-
-def _by_name(entry: tuple[str, Path]) -> list[list[str | int]]:
-    return natural_key(entry[0])
 
 
 def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
