@@ -2,8 +2,8 @@
 
 Schema 1: ``schema``, ``machine`` (processor, cores, memory, system) and ``models``: for each ``model`` (file, sha256,
 content_hash, task, precision), ``device``, ``provider``, ``nodes`` (per provider), ``versions``, ``load_seconds``,
-``load_average`` (before, after), ``peak_memory_mib`` (of the process) and ``batches``: the fields of
-:class:`BatchResult`.
+``load_average`` (before, after), ``peak_memory_mib`` (of the process), ``gflop_per_image``,
+``peak_gflop_per_second`` and ``batches``: the fields of :class:`BatchResult`.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ class BatchResult:
         latencies_ms: Latency of every timed run, in order.
         rate: Arrivals in a second (``server``).
         target_ms: What the 99th percentile had to keep (``server``).
+        share_of_peak: Counted operations in a second over the machine's peak; ``None``: not known.
     """
 
     scenario: str
@@ -71,6 +72,7 @@ class BatchResult:
     latencies_ms: tuple[float, ...]
     rate: float | None = None
     target_ms: float | None = None
+    share_of_peak: float | None = None
 
     @property
     def outputs_agree(self) -> bool:
@@ -87,6 +89,9 @@ class BenchmarkReport:
         load_seconds: From the file to a session that can run, onnxruntime itself imported before.
         load_average: Processes that wanted to run, before and after.
         peak_memory_mib: Most memory that the process had at once.
+        gflop_per_image: Counted in convolutions and matrix products; ``None``: cannot be counted.
+        peak_gflop_per_second: The better of a large matrix product and a large convolution in the same run and
+            precision; ``None``: no probe for this precision.
         batches: One result for each batch size.
     """
 
@@ -94,6 +99,8 @@ class BenchmarkReport:
     load_seconds: float
     load_average: tuple[float | None, float | None]
     peak_memory_mib: float | None
+    gflop_per_image: float | None
+    peak_gflop_per_second: float | None
     batches: tuple[BatchResult, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -103,6 +110,8 @@ class BenchmarkReport:
             "load_seconds": self.load_seconds,
             "load_average": list(self.load_average),
             "peak_memory_mib": self.peak_memory_mib,
+            "gflop_per_image": self.gflop_per_image,
+            "peak_gflop_per_second": self.peak_gflop_per_second,
             "batches": [_finite(asdict(result)) for result in self.batches],
         }
 

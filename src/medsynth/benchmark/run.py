@@ -13,6 +13,7 @@ from medsynth.artifact.runtime import import_onnxruntime
 from medsynth.benchmark.inputs import InputPool, Pool, ReferencePool
 from medsynth.benchmark.machine import load_average, peak_memory_mib
 from medsynth.benchmark.measure import Rules, Scenario, measure, measure_server
+from medsynth.benchmark.peak import count_flop, judged, measure_peak
 from medsynth.benchmark.report import BatchResult, BenchmarkReport
 from medsynth.errors import ConfigError
 from medsynth.infer.device import resolve_device
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from medsynth.progress import OnProgress
 
 __all__ = ["benchmark"]
+
+UNKNOWN = "not known"
 
 
 def benchmark(
@@ -68,6 +71,9 @@ def benchmark(
     model = OpenModel(path, device)
     loaded = time.perf_counter() - began
     pool, description = _prepare(model, image_size)
+    precision = description["precision"]
+    flop = count_flop(model.path, image_size)
+    peak = None if flop is None else measure_peak(device, "fp32" if precision == UNKNOWN else precision)
     results: list[BatchResult] = []
     sizes = batch_sizes if scenario == "offline" else (1,)
     for size in sizes:
@@ -75,6 +81,7 @@ def benchmark(
             results.append(measure_server(model.run, pool, rules, rate=rate or 0.0, target_ms=target_ms or 0.0))
         else:
             results.append(measure(model.run, pool, size, rules, scenario=scenario))
+        results[-1] = judged(results[-1], flop, peak)
         if on_progress is not None:
             on_progress(len(results), len(sizes), {})
     facts = model.facts()
@@ -84,6 +91,8 @@ def benchmark(
         load_seconds=loaded,
         load_average=(before, load_average()),
         peak_memory_mib=peak_memory_mib(),
+        gflop_per_image=None if flop is None else flop / 1e9,
+        peak_gflop_per_second=None if peak is None else peak / 1e9,
         batches=tuple(results),
     )
 
@@ -103,7 +112,7 @@ def _check(batch_sizes: Sequence[int], scenario: str, rate: float | None, target
 
 def _prepare(model: OpenModel, image_size: int | None) -> tuple[Pool, dict[str, Any]]:
     if model.metadata_text is None:
-        return ReferencePool(model, image_size=image_size), {"task": "not known", "precision": "not known"}
+        return ReferencePool(model, image_size=image_size), {"task": UNKNOWN, "precision": UNKNOWN}
     metadata = checked_metadata(model)
     latent = latent_length(model.inputs) if metadata.task == "generator" else 0
     return InputPool(metadata, latent=latent), described(metadata)

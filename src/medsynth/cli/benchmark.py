@@ -87,7 +87,7 @@ def _show(reports: list[BenchmarkReport]) -> None:
     from rich.table import Table
 
     table = Table(title=f"on {reports[0].facts['provider']}; n: too few runs to say", title_justify="left")
-    for column in ("model", "scenario", "batch", "images/s", "median ms", "p90 ms", "p99 ms", "runs", ""):
+    for column in ("model", "scenario", "batch", "images/s", "median ms", "p90 ms", "p99 ms", "of peak", "runs", ""):
         table.add_column(column, justify="left" if column in {"model", "scenario", ""} else "right", overflow="fold")
     for report in reports:
         for row in report.batches:
@@ -98,6 +98,7 @@ def _show(reports: list[BenchmarkReport]) -> None:
                 f"{row.images_per_second:.1f}",
                 f"{row.median_ms:.2f}",
                 *("n" if bound is None else f"<= {bound:.2f}" for bound in (row.p90_ms, row.p99_ms)),
+                "" if row.share_of_peak is None else f"{row.share_of_peak:.0%}",
                 str(row.runs),
                 "" if row.valid else f"INVALID: {'; '.join(row.reasons)}",
             )
