@@ -18,7 +18,7 @@ from medsynth.benchmark.report import BatchResult, BenchmarkReport
 from medsynth.errors import ConfigError
 from medsynth.infer.device import resolve_device
 from medsynth.infer.model import OpenModel
-from medsynth.infer.session import checked_metadata, described
+from medsynth.infer.session import Session, described
 
 if TYPE_CHECKING:
     from medsynth.progress import OnProgress
@@ -70,6 +70,8 @@ def benchmark(
     began = time.perf_counter()
     model = OpenModel(path, device)
     loaded = time.perf_counter() - began
+    if model.metadata_text is not None:
+        model = Session(path, device)  # As infer and generate open it, with the options that are best on a GPU.
     pool, description = _prepare(model, image_size)
     precision = description["precision"]
     flop = count_flop(model.path, image_size)
@@ -111,8 +113,7 @@ def _check(batch_sizes: Sequence[int], scenario: str, rate: float | None, target
 
 
 def _prepare(model: OpenModel, image_size: int | None) -> tuple[Pool, dict[str, Any]]:
-    if model.metadata_text is None:
+    if not isinstance(model, Session):
         return ReferencePool(model, image_size=image_size), {"task": UNKNOWN, "precision": UNKNOWN}
-    metadata = checked_metadata(model)
-    latent = latent_length(model.inputs) if metadata.task == "generator" else 0
-    return InputPool(metadata, latent=latent), described(metadata)
+    latent = latent_length(model.inputs) if model.metadata.task == "generator" else 0
+    return InputPool(model.metadata, latent=latent), described(model.metadata)

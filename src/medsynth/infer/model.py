@@ -35,6 +35,7 @@ class OpenModel:
     Attributes:
         path: The ONNX file.
         device: ``cpu``, ``cuda`` or ``tensorrt``.
+        options: Of the execution provider, where they are not onnxruntime's own.
         nodes: Number of graph nodes that each execution provider runs, after onnxruntime's optimisation.
         inputs: Names, dtypes and shapes that go in.
         outputs: Names, dtypes and shapes that come out.
@@ -42,17 +43,25 @@ class OpenModel:
 
     path: Path
     device: str
+    options: Mapping[str, str]
     nodes: Mapping[str, int]
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
 
-    def __init__(self, path: str | Path, device: str = "auto", model: bytes | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        device: str = "auto",
+        model: bytes | None = None,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
         """Load a model.
 
         Args:
             path: An ONNX file.
             device: ``auto``, ``cpu``, ``cuda`` or ``tensorrt``; another device is never taken silently.
             model: A serialised model that is loaded in the file's place.
+            options: Of the execution provider.
 
         Raises:
             ArtifactError: The file is missing or corrupt.
@@ -63,7 +72,8 @@ class OpenModel:
         if not self.path.is_file():
             raise ArtifactError(f"{path}: no such file. Give an ONNX file that medsynth export wrote.")
         self.device = resolve_device(device)
-        self._session = _open(self.path, self.provider, model)
+        self.options = dict(options or {})
+        self._session = _open(self.path, self.provider, model, self.options)
         self.inputs = infos_from_session(self._session.get_inputs())
         self.outputs = infos_from_session(self._session.get_outputs())
         self.nodes = _count_nodes(self._session)
@@ -110,19 +120,21 @@ class OpenModel:
             "model": {"file": self.path.name},
             "device": self.device,
             "provider": self.provider,
+            "provider_options": self.options,
             "nodes": dict(self.nodes),
             "versions": runtime_versions(),
         }
 
 
-def _open(path: Path, provider: str, model: bytes | None) -> Any:
+def _open(path: Path, provider: str, model: bytes | None, provider_options: Mapping[str, str]) -> Any:
     onnxruntime = import_onnxruntime()
+    # What TensorRT does not take goes to CUDA before the CPU.
+    behind = ["CUDAExecutionProvider"] if provider == PROVIDERS["tensorrt"] else []
     try:
         return onnxruntime.InferenceSession(
             model or str(path),
             session_options(record_ep_graph_assignment_info="1"),
-            # What TensorRT does not take goes to CUDA before the CPU.
-            providers=[provider, *(["CUDAExecutionProvider"] if provider == PROVIDERS["tensorrt"] else [])],
+            providers=[(provider, dict(provider_options)), *behind],
             enable_fallback=0,
         )
     except Exception as error:

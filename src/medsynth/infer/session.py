@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medsynth.artifact.contract import broken_rules
+from medsynth.artifact.contract import broken_rules, latent_length
 from medsynth.artifact.files import parse_metadata
 from medsynth.errors import ArtifactError, ConfigError
 from medsynth.infer.foreign import ForeignFacts, adopt
 from medsynth.infer.model import OpenModel
+from medsynth.infer.tuning import tuned_options
 
 if TYPE_CHECKING:
     from medsynth.artifact import Metadata
@@ -50,6 +51,17 @@ class Session(OpenModel):
             )
         else:
             self.metadata = checked_metadata(self)
+            if self.device == "cuda":
+                self._tune()
+
+    def _tune(self) -> None:
+        """Open the file again with the options that are best on this GPU."""
+        latent = latent_length(self.inputs) if self.metadata.task == "generator" else 0
+        options = tuned_options(
+            self.metadata, latent, lambda options: OpenModel(self.path, self.device, options=options).run
+        )
+        if options:
+            super().__init__(self.path, self.device, options=options)
 
     def facts(self) -> dict[str, Any]:
         """What every result records about how it was computed: model, device, nodes per provider, versions."""
