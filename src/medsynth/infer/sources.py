@@ -69,7 +69,7 @@ def gather(sources: str | Path | Dataset | Iterable[ImageSource]) -> Sources:
 
 
 class _FilesBelow(Sequence[Path]):
-    """Paths made when asked for: a path takes ten times the memory of its name, and folders may hold millions."""
+    """Paths made when asked for: a path takes more memory than its name, and folders may hold millions."""
 
     def __init__(self, root: Path, names: Sequence[str]) -> None:
         self._root = root
