@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -96,3 +98,29 @@ def generator_onnx(generator_run, tmp_path_factory):
     import medsynth
 
     return medsynth.export(generator_run, tmp_path_factory.mktemp("onnx") / "generator.onnx")
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """The builders of tests/artifact/tiny_models.py (test modules cannot import each other)."""
+    spec = importlib.util.spec_from_file_location("tiny_models", ROOT / "tests" / "artifact" / "tiny_models.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """A file system of 64 KiB that is nearly full."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a small tmpfs cannot be mounted here")
+    try:
+        (folder / "fill").write_bytes(b"\0" * 40_960)
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)

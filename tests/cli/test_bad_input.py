@@ -41,7 +41,10 @@ def folder(tmp_path):
 
 
 def test_an_empty_folder(fails, tmp_path):
-    assert "empty" in fails("train", "classifier", tmp_path, "--out", tmp_path / "run").replace("no image", "empty")
+    said = fails("train", "classifier", tmp_path, "--out", tmp_path / "run")
+    assert "no images found" in said
+    assert "one folder per class" in said
+    assert not (tmp_path / "run").exists()
 
 
 def test_one_class_only(fails, folder, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 import os
 import subprocess
@@ -19,17 +18,6 @@ from medsynth.infer.device import probe
 
 if TYPE_CHECKING:
     from types import ModuleType
-
-
-@pytest.fixture(scope="module")
-def tiny() -> ModuleType:
-    path = Path(__file__).parents[1] / "artifact" / "tiny_models.py"
-    spec = importlib.util.spec_from_file_location("tiny_models", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
