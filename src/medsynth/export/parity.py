@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medsynth.artifact.golden import TOLERANCE
 from medsynth.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PROBABILITY_TOLERANCE", "GREY_TOLERANCE", "check_parity"]
 
-PROBABILITY_TOLERANCE = 1e-4
-GREY_TOLERANCE = 1.0
+# What verify allows between machines is what export allows against Keras.
+PROBABILITY_TOLERANCE, GREY_TOLERANCE = TOLERANCE["fp32"]
 
 Run = Callable[[Mapping[str, "NDArray[Any]"]], "NDArray[Any]"]
 
