@@ -40,8 +40,13 @@ __all__ = [
 _SEED = 20_260_101
 _COUNT = 4
 
-TOLERANCE = {"fp32": (1e-4, 1.0)}
-"""By precision: largest difference of a probability, and of a grey level."""
+TOLERANCE = {"fp32": (1e-4, 1.0), "fp16": (5e-3, 4.0), "int8": (2e-2, 8.0)}
+"""By precision: largest difference of a probability, and of a grey level.
+
+Measured on the CT classifier (VGG16 at 96x96) and AC-GAN: onnxruntime's integer kernels differ from the same graph in
+emulated arithmetic, which is what another processor may run, by up to 0.0115 over 300 images and by 3 grey levels; with
+fp16 by 0.0005 (fp16 from fp32: 0.0012) and 1 grey level.
+"""
 
 
 def make_golden(model: bytes, metadata: Metadata) -> Golden:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,20 +11,77 @@ import typer
 __all__ = ["export"]
 
 
+class _Precision(StrEnum):
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
+
+
 def export(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished training run.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="RUN|MODEL.onnx", help="Folder of a finished training run, or an fp32 .onnx file.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="The .onnx file to write.")],
+    precision: Annotated[_Precision, typer.Option(help="fp16 for GPUs, int8 for x86 CPUs.")] = _Precision.FP32,
+    calibration: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            help="The classifier's data set: training images calibrate, validation images judge. "
+            "A run remembers its own.",
+        ),
+    ] = None,
+    classifier: Annotated[
+        Path | None, typer.Option(help="For a generator: a classifier.onnx that must name its images as before.")
+    ] = None,
+    max_flips: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of decisions that may differ from fp32.")
+    ] = 0.005,
+    max_auc_change: Annotated[float, typer.Option(min=0, max=1, help="Largest change of the AUC.")] = 0.005,
+    max_grey_change: Annotated[
+        float, typer.Option(min=0, help="For a generator: largest mean difference in grey levels.")
+    ] = 1.0,
+    max_worst_grey: Annotated[
+        float, typer.Option(min=0, help="For a generator: largest difference of any pixel in grey levels.")
+    ] = 64.0,
+    fallback: Annotated[
+        bool, typer.Option(help="Keep the layers that do most harm in fp32 where the gate would refuse else.")
+    ] = True,
 ) -> None:
-    """Write a trained network as one self-describing ONNX file, checked against Keras.
+    """Write a trained network as one self-describing ONNX file, checked against Keras or, by a gate, against fp32.
+
+    Exit 1 if the gate refuses.
 
     Example: medsynth export runs/cls --out classifier.onnx
+
+    Example: medsynth export classifier.onnx --out classifier-int8.onnx --precision int8 --calibration ct/
     """
     from medsynth.artifact import read
+    from medsynth.export import Budget
     from medsynth.export import export as write
 
-    metadata = read(write(run, out))
-    worst = max(metadata.precision["parity"].values())
-    unit = "of a probability" if metadata.task == "classifier" else "grey levels"
-    typer.echo(
-        f"{out}: {metadata.task} of {', '.join(metadata.classes)}; differs from Keras by at most {worst:.2g} {unit}."
+    budget = Budget(flips=max_flips, auc=max_auc_change, mean_grey=max_grey_change, worst_grey=max_worst_grey)
+    path = write(
+        source,
+        out,
+        precision=precision.value,
+        calibration=calibration,
+        classifier=classifier,
+        budget=budget,
+        fallback=fallback,
+        tell=typer.echo,
     )
+    metadata = read(path)
+    what = f"{out}: {metadata.task} of {', '.join(metadata.classes)}"
+    if precision is _Precision.FP32:
+        worst = max(metadata.precision["parity"].values())
+        unit = "of a probability" if metadata.task == "classifier" else "grey levels"
+        typer.echo(f"{what}; differs from Keras by at most {worst:.2g} {unit}.")
+        return
+    kept = metadata.precision["kept_in_fp32"]
+    typer.echo(f"{what} in {precision.value}; in fp32 stayed {', '.join(kept) or 'no layer'}.")
+    if metadata.precision.get("calibration", {}).get("same_data_as_training") is False:
+        typer.echo(
+            "The calibration data are not, file by file, those of the training: make sure that no test image is "
+            "among them."
+        )

@@ -8,6 +8,7 @@ same statistic at the counts of the rows drawn. So a number and its interval can
 from __future__ import annotations
 
 from medsynth.metrics.bootstrap import Estimate, Resampling, estimate
+from medsynth.metrics.change import Change, compare_models
 from medsynth.metrics.classification import (
     STATISTICS,
     Statistic,
@@ -26,6 +27,7 @@ from medsynth.metrics.scores import Scores, score
 
 __all__ = [
     "STATISTICS",
+    "Change",
     "Estimate",
     "Resampling",
     "Roc",
@@ -36,6 +38,7 @@ __all__ = [
     "area_under",
     "auc",
     "balanced_accuracy",
+    "compare_models",
     "confusion_matrix",
     "decide",
     "estimate",

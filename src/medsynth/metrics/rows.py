@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +32,7 @@ class Rows:
         positive: Index of the positive class of a binary task, else ``None``.
         threshold: Probability of the positive class from which on a binary task decides for it; ``None``: the most
             probable class is decided for.
+        order: Where each row stood in the input, int64 (n,).
     """
 
     labels: NDArray[np.int64]
@@ -41,6 +42,7 @@ class Rows:
     grouped: bool
     positive: int | None
     threshold: float | None
+    order: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -105,7 +107,25 @@ class Rows:
             grouped=groups is not None,
             positive=positive,
             threshold=threshold,
+            order=order.astype(np.int64),
         )
+
+    def with_probabilities(self, probabilities: NDArray[Any]) -> Rows:
+        """The same rows as another model sees them, in the same order, so that resamples pair them.
+
+        Args:
+            probabilities: (n, c), in the order of the input of :meth:`of`.
+
+        Raises:
+            medsynth.errors.DataError: Another shape, or no probabilities.
+        """
+        given = np.asarray(probabilities)
+        if given.shape != self.probabilities.shape:
+            raise DataError(f"probabilities must have shape {self.probabilities.shape}. Got {given.shape}.")
+        table = given.astype(np.float64)
+        _check_values(self.labels, table)
+        predicted = decide(given, positive=self.positive, threshold=self.threshold)
+        return replace(self, probabilities=table[self.order], predicted=predicted[self.order])
 
 
 def decide(
