@@ -310,6 +310,44 @@ def test_resize_is_an_antialiased_triangle_filter(pixels, height, width):
     assert np.abs(load_image(pixels, spec(height, width))[..., 0] - exact).max() <= 1.01
 
 
+def smooth_picture(height, width):
+    y, x = np.mgrid[0 : 1 : complex(height), 0 : 1 : complex(width)]
+    return np.stack([np.sin(7 * x + c) * np.cos(5 * y) * 100 + 128 for c in range(3)], axis=-1).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("height", "width"), [(640, 480), (641, 487), (1007, 999)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_large_jpeg_is_decoded_smaller_but_looks_the_same(save, monkeypatch, height, width, channels):
+    path = save(Image.fromarray(smooth_picture(height, width)), "x.jpg", quality=92)
+    decoded = []
+    real = Image.Image.resize
+    monkeypatch.setattr(Image.Image, "resize", lambda image, *args: decoded.append(image.size) or real(image, *args))
+    small = load_image(path, spec(40, 50, channels))
+    ((got_width, got_height),) = decoded
+    assert got_width < width
+    assert got_height < height
+    assert got_width >= 150
+    assert got_height >= 120
+    # An odd size ends in the middle of a pixel of the reduced image, hence the comparison up to the borders.
+    whole = load_image(read_pixels(path), spec(40, 50, channels))
+    assert np.abs(small.astype(int) - whole).max() <= 2
+    np.testing.assert_array_equal(load_image(path, spec(40, 50, channels)), small)
+
+
+def test_a_jpeg_is_decoded_whole_where_the_margin_would_be_lost(save):
+    path = save(Image.fromarray(smooth_picture(200, 299)), "x.jpg")
+    for size in ((50, 50), (34, 50), (200, 299)):
+        np.testing.assert_array_equal(load_image(path, spec(*size, 3)), load_image(read_pixels(path), spec(*size, 3)))
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_a_large_turned_jpeg_is_decoded_whole(save, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(Image.fromarray(smooth_picture(640, 480)), "x.jpg", exif=exif)
+    np.testing.assert_array_equal(load_image(path, spec(40, 50, 3)), load_image(read_pixels(path), spec(40, 50, 3)))
+
+
 @properties
 @given(hnp.arrays(np.uint16, st.tuples(sizes, sizes)), sizes, sizes)
 def test_deep_images_are_resized_before_rounding(pixels, height, width):

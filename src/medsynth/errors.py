@@ -16,6 +16,7 @@ __all__ = [
     "DeviceError",
     "ImageError",
     "MedsynthError",
+    "MemoryRanOutError",
     "MissingExtraError",
     "OutputError",
     "PluginConflictError",
@@ -63,6 +64,10 @@ class ArtifactError(MedsynthError, ValueError):
 
 class DeviceError(MedsynthError, RuntimeError):
     """The device that was asked for does not work here."""
+
+
+class MemoryRanOutError(MedsynthError, MemoryError):
+    """The device has no memory left for a batch of this size."""
 
 
 class OutputError(MedsynthError, OSError):

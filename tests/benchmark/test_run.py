@@ -2,18 +2,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 import pytest
 
 import medsynth
 from medsynth.benchmark import SCHEMA, benchmark
-from medsynth.benchmark.inputs import InputPool
-from medsynth.benchmark.run import Rules, measure
+from medsynth.benchmark.inputs import InputPool, ReferencePool
+from medsynth.benchmark.measure import Rules, measure, measure_server
 from medsynth.errors import ArtifactError, ConfigError
+from medsynth.infer.model import OpenModel
 from medsynth.infer.session import Session
 
 if TYPE_CHECKING:
@@ -146,3 +149,109 @@ def test_batch_sizes(session: Session, sizes: tuple[int, ...]) -> None:
 def test_no_model(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="no such file"):
         benchmark(tmp_path / "absent.onnx")
+
+
+def test_single_stream_makes_the_runs_that_its_percentile_needs(session: Session, pool: InputPool) -> None:
+    row = measure(session.run, pool, 1, Rules(min_seconds=0, min_runs=9), Clock(1.0), "single-stream")
+    assert (row.scenario, row.runs, row.p90_ms, row.p95_ms) == ("single-stream", 64, 1000, None)
+
+
+class TestServer:
+    RULES = Rules(min_seconds=0.02, min_runs=9)
+
+    def test_enough_samples_for_the_99th_percentile(self, session: Session, pool: InputPool) -> None:
+        row = measure_server(session.run, pool, self.RULES, rate=2000, target_ms=10_000)
+        assert row.runs == 662
+        assert row.p99_ms is not None
+        assert row.p99_ms >= row.median_ms > 0
+        assert (row.scenario, row.rate, row.target_ms) == ("server", 2000, 10_000)
+        assert row.images_per_second < 2300
+        assert row.outputs_agree
+        assert not [reason for reason in row.reasons if "99th" in reason]
+
+    def test_a_queue_that_grows_misses_the_target(self, session: Session, pool: InputPool) -> None:
+        """Each run takes 1 ms, but images arrive four times as fast: the last wait for half a second."""
+
+        def slow(feeds: Any) -> Any:
+            time.sleep(0.001)
+            return session.run(feeds)
+
+        row = measure_server(slow, pool, self.RULES, rate=4000, target_ms=100)
+        assert not row.valid
+        assert any("99th percentile may be" in reason and "target 100" in reason for reason in row.reasons)
+        assert row.p99_ms is not None
+        assert row.p99_ms > 300
+
+    def test_wrong_outputs(self, session: Session, pool: InputPool) -> None:
+        def wrong(feeds: Any) -> Any:
+            return {name: values + np.float32(2) for name, values in session.run(feeds).items()}
+
+        row = measure_server(wrong, pool, self.RULES, rate=5000, target_ms=10_000)
+        assert any("outputs differ" in reason for reason in row.reasons)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"scenario": "multi-stream"}, "scenario must be one of offline, single-stream, server"),
+        ({"scenario": "server", "target_ms": 5.0}, "needs --rate, a number above 0. Got None"),
+        ({"scenario": "server", "rate": 5.0, "target_ms": 0.0}, "needs --target-ms"),
+        ({"rate": 5.0}, "--rate belongs to the scenario server"),
+    ],
+)
+def test_options_that_do_not_fit(session: Session, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        benchmark(session.path, (1,), "cpu", **options)
+
+
+def foreign(path: Path, shape: list[int | str], kind: int = onnx.TensorProto.FLOAT) -> Path:
+    """Several inputs and outputs; the second input is an index."""
+    helper, value = onnx.helper, onnx.helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["x"], ["f"], to=onnx.TensorProto.FLOAT),
+            helper.make_node("ReduceMean", ["f"], ["m"], keepdims=0, axes=[1, 2]),
+            helper.make_node("Gather", ["table", "i"], ["y"]),
+        ],
+        "foreign",
+        [value("x", kind, shape), value("i", onnx.TensorProto.INT64, shape[:1])],
+        [value("m", onnx.TensorProto.FLOAT, shape[:1]), value("y", onnx.TensorProto.FLOAT, [shape[0], 4])],
+        [onnx.numpy_helper.from_array(np.arange(8, dtype=np.float32).reshape(2, 4), "table")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "kind", [onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.UINT8, onnx.TensorProto.BOOL]
+)
+def test_any_model_is_timed(tmp_path: Path, kind: int) -> None:
+    path = foreign(tmp_path / "m.onnx", ["n", 5, 6], kind)
+    report = benchmark(path, (1, 4), "cpu", rules=QUICK)
+    assert [row.batch_size for row in report.batches] == [1, 4]
+    assert all(row.outputs_agree and row.checked_rows for row in report.batches)
+    assert report.facts["model"]["task"] == "not known"
+    assert report.facts["model"]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_foreign_model_that_computes_something_else_is_invalid(tmp_path: Path) -> None:
+    model = OpenModel(foreign(tmp_path / "m.onnx", ["n", 5, 6]), "cpu")
+
+    def wrong(feeds: Any) -> dict[str, Any]:
+        outputs = model.run(feeds)
+        return {**outputs, "m": outputs["m"] * np.float32(1.1)}
+
+    row = measure(wrong, ReferencePool(model), 3, Rules(min_seconds=0, min_runs=9), Clock(1.0))
+    assert not row.outputs_agree
+    right = measure(model.run, ReferencePool(model), 3, Rules(min_seconds=0, min_runs=9), Clock(1.0))
+    assert right.valid
+
+
+def test_free_axes_and_fixed_batches_of_a_foreign_model(tmp_path: Path) -> None:
+    free, fixed = foreign(tmp_path / "free.onnx", ["n", "h", "w"]), foreign(tmp_path / "fixed.onnx", [2, 5, 6])
+    with pytest.raises(ConfigError, match=r"free axes besides the batch. Say --image-size"):
+        benchmark(free, (1,), "cpu")
+    assert benchmark(free, (1,), "cpu", image_size=7, rules=QUICK).batches[0].outputs_agree
+    with pytest.raises(ConfigError, match=r"takes batches of 2 only. Say --batch-sizes 2"):
+        benchmark(fixed, (1,), "cpu")
+    assert benchmark(fixed, (2,), "cpu", rules=QUICK).batches[0].batch_size == 2

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medsynth.benchmark.statistics import MIN_SAMPLES, is_stable, median, upper_bound
+from medsynth.benchmark.statistics import MIN_SAMPLES, is_stable, median, median_interval, ratio_interval, upper_bound
 
 
 @pytest.mark.parametrize("percentile", MIN_SAMPLES)
@@ -42,3 +42,29 @@ def test_stability() -> None:
     assert not is_stable(np.linspace(1, 2, 30).tolist())  # a drift
     assert not is_stable([1.0, 1.0])  # too few to say
     assert is_stable([100.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])  # the first does not fill a window
+
+
+def test_the_interval_of_a_ratio_covers_the_truth_about_as_often_as_it_says() -> None:
+    random = np.random.default_rng(3)
+    covered = 0
+    for _ in range(300):
+        a, b = random.normal(10, 1, 300), random.normal(8, 1, 300)
+        ratio, low, high = ratio_interval(a, b)
+        assert low <= ratio <= high
+        covered += low <= 10 / 8 <= high
+    assert covered / 300 > 0.86  # 0.95, less what ten blocks cost
+
+
+def test_the_interval_of_a_ratio_is_wide_where_neighbours_are_alike() -> None:
+    random = np.random.default_rng(4)
+    waves = np.repeat(random.normal(10, 1, 10), 30)
+    noise = random.permutation(waves)
+    wide, narrow = (np.ptp(ratio_interval(values, [10.0] * 300)[1:]) for values in (waves, noise))
+    assert wide > 2 * narrow
+
+
+def test_the_interval_of_a_median() -> None:
+    values = [1.0, 1.1, 1.2, 1.3, 1.4]
+    low, high = median_interval(values)
+    assert min(values) <= low < 1.2 < high <= max(values)
+    assert median_interval([2.0] * 5) == (2, 2)

@@ -200,7 +200,7 @@ def test_benchmark_of_an_altered_model_is_invalid(
     changed = (-np.frombuffer(weights, np.float32)).tobytes()
     Path(classifier).write_bytes(Path(classifier).read_bytes().replace(weights, changed))
     assert run(["benchmark", classifier, "--batch-sizes", "2", "--out", str(tmp_path / "t.json")]) == 1
-    assert "outputs differ from those that it records" in capsys.readouterr().err
+    assert "outputs differ from what they must be" in capsys.readouterr().err
     (row,) = json.loads((tmp_path / "t.json").read_text())["models"][0]["batches"]
     assert row["valid"] is False
 

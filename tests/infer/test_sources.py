@@ -59,3 +59,32 @@ def test_nothing_there(tmp_path: Path) -> None:
     ):
         with pytest.raises(DataError, match=said):
             gather(sources)
+
+
+def test_a_csv_gives_its_rows_in_their_order(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    table = tmp_path / "list.csv"
+    table.write_text(
+        "\ufeffid, Path ,label\n1,in/b.png,x\n2,in\\a.png,y\n\n3,/elsewhere/c.png,\n4,in/b.png,x\n", "utf-8"
+    )
+    (tmp_path / "in" / "a.png").touch()
+    found = gather(table)
+    assert found.names == ("in/b.png", "in\\a.png", "/elsewhere/c.png", "in/b.png")
+    here = tmp_path / "in"
+    assert found.images == (here / "b.png", here / "a.png", Path("/elsewhere/c.png"), here / "b.png")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "one column path, separated by commas. Got: an empty file"),
+        (b"file,label\na.png,x\n", "one column path, separated by commas. Got: file, label"),
+        (b"path;label\na.png;x\n", "Got: path;label"),
+        (b"path\n\n", "the CSV has only its header"),
+        (b"path\n\xff\xfe.png\n", "must be UTF-8"),
+    ],
+)
+def test_a_csv_that_lists_no_images(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "list.csv").write_bytes(content)
+    with pytest.raises(DataError, match=said):
+        gather(tmp_path / "list.csv")

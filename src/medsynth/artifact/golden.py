@@ -140,13 +140,13 @@ def largest_difference(got: NDArray[Any], wanted: NDArray[np.float64]) -> float:
 
 
 class CpuRunner:
-    """The reference: plain onnxruntime on the CPU, from a serialised model.
+    """The reference: plain onnxruntime on the CPU, from a serialised model or the path of a file.
 
     Raises:
         ArtifactError: onnxruntime cannot load the model.
     """
 
-    def __init__(self, model: bytes) -> None:
+    def __init__(self, model: bytes | str) -> None:
         onnxruntime = import_onnxruntime()
         try:
             self._session = onnxruntime.InferenceSession(

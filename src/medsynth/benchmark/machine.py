@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-__all__ = ["load_average", "machine_facts"]
+__all__ = ["load_average", "machine_facts", "peak_memory_mib"]
 
 
 def machine_facts() -> dict[str, Any]:
@@ -28,6 +28,16 @@ def machine_facts() -> dict[str, Any]:
 def load_average() -> float | None:
     """Processes that wanted to run during the last minute, ours included; ``None`` where unknown."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
+
+def peak_memory_mib() -> float | None:
+    """Most memory that this process had at once, MiB; ``None`` where unknown."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
 def _cpu_name() -> str:

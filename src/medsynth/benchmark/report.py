@@ -2,7 +2,8 @@
 
 Schema 1: ``schema``, ``machine`` (processor, cores, memory, system) and ``models``: for each ``model`` (file, sha256,
 content_hash, task, precision), ``device``, ``provider``, ``nodes`` (per provider), ``versions``, ``load_seconds``,
-``load_average`` (before, after) and ``batches``: the fields of :class:`BatchResult`.
+``load_average`` (before, after), ``peak_memory_mib`` (of the process), ``gflop_per_image``,
+``peak_gflop_per_second`` and ``batches``: the fields of :class:`BatchResult`.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from medsynth.benchmark.machine import machine_facts
 from medsynth.outputs import write_json
 
-__all__ = ["SCHEMA", "BatchResult", "BenchmarkReport", "write_reports"]
+if TYPE_CHECKING:
+    from medsynth.benchmark.duel import Duel
+
+__all__ = ["SCHEMA", "BatchResult", "BenchmarkReport", "write_duels", "write_reports"]
 
 SCHEMA = 1
 
@@ -25,6 +29,7 @@ class BatchResult:
     """Timing of one batch size; time ends when the outputs are on the host.
 
     Attributes:
+        scenario: ``offline``, ``single-stream`` or ``server``.
         batch_size: Images in one run.
         valid: Whether the numbers may be quoted.
         reasons: Why not.
@@ -40,8 +45,14 @@ class BatchResult:
         checked_rows: Golden rows whose outputs were compared while timing.
         largest_difference: Of these from what the file records.
         tolerance: How large it may be.
+        foreign_cores: Processors' worth of time that other processes used; ``None``: not known.
+        latencies_ms: Latency of every timed run, in order.
+        rate: Arrivals in a second (``server``).
+        target_ms: What the 99th percentile had to keep (``server``).
+        share_of_peak: Counted operations in a second over the machine's peak; ``None``: not known.
     """
 
+    scenario: str
     batch_size: int
     valid: bool
     reasons: tuple[str, ...]
@@ -57,6 +68,11 @@ class BatchResult:
     checked_rows: int
     largest_difference: float
     tolerance: float
+    foreign_cores: float | None
+    latencies_ms: tuple[float, ...]
+    rate: float | None = None
+    target_ms: float | None = None
+    share_of_peak: float | None = None
 
     @property
     def outputs_agree(self) -> bool:
@@ -72,12 +88,19 @@ class BenchmarkReport:
         facts: Model, device, provider, nodes per provider, versions.
         load_seconds: From the file to a session that can run, onnxruntime itself imported before.
         load_average: Processes that wanted to run, before and after.
+        peak_memory_mib: Most memory that the process had at once.
+        gflop_per_image: Counted in convolutions and matrix products; ``None``: cannot be counted.
+        peak_gflop_per_second: The better of a large matrix product and a large convolution in the same run and
+            precision; ``None``: no probe for this precision.
         batches: One result for each batch size.
     """
 
     facts: Mapping[str, Any]
     load_seconds: float
     load_average: tuple[float | None, float | None]
+    peak_memory_mib: float | None
+    gflop_per_image: float | None
+    peak_gflop_per_second: float | None
     batches: tuple[BatchResult, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -86,6 +109,9 @@ class BenchmarkReport:
             **self.facts,
             "load_seconds": self.load_seconds,
             "load_average": list(self.load_average),
+            "peak_memory_mib": self.peak_memory_mib,
+            "gflop_per_image": self.gflop_per_image,
+            "peak_gflop_per_second": self.peak_gflop_per_second,
             "batches": [_finite(asdict(result)) for result in self.batches],
         }
 
@@ -97,6 +123,11 @@ class BenchmarkReport:
 def write_reports(reports: Sequence[BenchmarkReport], path: str | Path) -> None:
     """Write the JSON of several models, measured on this machine, atomically."""
     write_json(path, {"schema": SCHEMA, "machine": machine_facts(), "models": [report.to_dict() for report in reports]})
+
+
+def write_duels(duels: Sequence[Duel], path: str | Path) -> None:
+    """Write the JSON of duels: ``schema``, ``machine`` and ``duels``, the fields of :class:`Duel`; atomically."""
+    write_json(path, {"schema": SCHEMA, "machine": machine_facts(), "duels": [asdict(each) for each in duels]})
 
 
 def _finite(fields: dict[str, Any]) -> dict[str, Any]:

@@ -4,44 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from medsynth.artifact.contract import latent_length
 from medsynth.artifact.runtime import import_onnxruntime
-from medsynth.benchmark.inputs import Batch, InputPool
-from medsynth.benchmark.machine import load_average
+from medsynth.benchmark.inputs import InputPool, Pool, ReferencePool
+from medsynth.benchmark.machine import load_average, peak_memory_mib
+from medsynth.benchmark.measure import Rules, Scenario, measure, measure_server
+from medsynth.benchmark.peak import count_flop, judged, measure_peak
 from medsynth.benchmark.report import BatchResult, BenchmarkReport
-from medsynth.benchmark.statistics import is_stable, median, upper_bound
 from medsynth.errors import ConfigError
 from medsynth.infer.device import resolve_device
-from medsynth.infer.session import Session
+from medsynth.infer.model import OpenModel
+from medsynth.infer.session import Session, described
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from medsynth.progress import OnProgress
 
-__all__ = ["Rules", "benchmark"]
+__all__ = ["benchmark"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """When measuring may stop.
-
-    Attributes:
-        min_seconds: Least sum of timed runs.
-        min_runs: Least number of timed runs.
-        max_warmup_seconds: Warm-up that is not stable by then makes the result invalid.
-        warmup_runs: Runs that are looked at for stability: three windows whose medians lie within 10 %.
-    """
-
-    min_seconds: float = 3.0
-    min_runs: int = 10
-    max_warmup_seconds: float = 20.0
-    warmup_runs: int = 6
+UNKNOWN = "not known"
 
 
 def benchmark(
@@ -49,15 +33,24 @@ def benchmark(
     batch_sizes: Sequence[int] = (1, 8, 32),
     device: str = "auto",
     *,
+    scenario: Scenario = "offline",
+    rate: float | None = None,
+    target_ms: float | None = None,
+    image_size: int | None = None,
     rules: Rules | None = None,
     on_progress: OnProgress | None = None,
 ) -> BenchmarkReport:
-    """Time a classifier or a generator.
+    """Time any ONNX model.
 
     Args:
-        path: An ONNX file that medsynth wrote.
-        batch_sizes: Images in one run, each at least 1.
+        path: An ONNX file: a classifier or generator of ours, or any other.
+        batch_sizes: Images in one run, each at least 1; for ``offline``, the other scenarios run single images.
         device: ``auto``, ``cpu``, ``cuda`` or ``tensorrt``.
+        scenario: ``offline`` (throughput), ``single-stream`` (latency of one image after the other) or ``server``
+            (single images that arrive at random).
+        rate: For ``server``: arrivals in a second.
+        target_ms: For ``server``: what the 99th percentile must keep.
+        image_size: For a foreign model: length of free axes besides the batch.
         rules: When measuring may stop.
         on_progress: Called after each batch size with (done, in all, no figures).
 
@@ -65,95 +58,62 @@ def benchmark(
         One result for each batch size; a result that cannot be trusted says so and why.
 
     Raises:
-        ArtifactError: The file is missing, corrupt, not ours, or has no golden inputs.
-        ConfigError: A batch size below 1, or no such device.
+        ArtifactError: The file is missing or corrupt, or is ours and breaks its contract.
+        ConfigError: A batch size below 1, no such device or scenario, or ``server`` without rate and target.
         DeviceError: The device does not work here.
     """
-    if not batch_sizes or min(batch_sizes) < 1:
-        raise ConfigError(f"batch sizes must be at least 1. Got {', '.join(map(str, batch_sizes)) or 'none'}.")
+    _check(batch_sizes, scenario, rate, target_ms)
     rules = rules or Rules()
     import_onnxruntime()
     device = resolve_device(device)
     before = load_average()
     began = time.perf_counter()
-    session = Session(path, device)
+    model = OpenModel(path, device)
     loaded = time.perf_counter() - began
-    latent = latent_length(session.inputs) if session.metadata.task == "generator" else 0
-    pool = InputPool(session.metadata, latent=latent)
-    results = []
-    for size in batch_sizes:
-        results.append(measure(session.run, pool, size, rules))
+    if model.metadata_text is not None:
+        model = Session(path, device)  # As infer and generate open it, with the options that are best on a GPU.
+    pool, description = _prepare(model, image_size)
+    precision = description["precision"]
+    flop = count_flop(model.path, image_size)
+    peak = None if flop is None else measure_peak(device, "fp32" if precision == UNKNOWN else precision)
+    results: list[BatchResult] = []
+    sizes = batch_sizes if scenario == "offline" else (1,)
+    for size in sizes:
+        if scenario == "server":
+            results.append(measure_server(model.run, pool, rules, rate=rate or 0.0, target_ms=target_ms or 0.0))
+        else:
+            results.append(measure(model.run, pool, size, rules, scenario=scenario))
+        results[-1] = judged(results[-1], flop, peak)
         if on_progress is not None:
-            on_progress(len(results), len(batch_sizes), {})
-    facts = session.facts()
-    facts["model"]["sha256"] = hashlib.sha256(session.path.read_bytes()).hexdigest()
+            on_progress(len(results), len(sizes), {})
+    facts = model.facts()
+    facts["model"].update(description, sha256=hashlib.sha256(model.path.read_bytes()).hexdigest())
     return BenchmarkReport(
-        facts=facts, load_seconds=loaded, load_average=(before, load_average()), batches=tuple(results)
+        facts=facts,
+        load_seconds=loaded,
+        load_average=(before, load_average()),
+        peak_memory_mib=peak_memory_mib(),
+        gflop_per_image=None if flop is None else flop / 1e9,
+        peak_gflop_per_second=None if peak is None else peak / 1e9,
+        batches=tuple(results),
     )
 
 
-def measure(
-    run: Callable[[Any], dict[str, NDArray[Any]]],
-    pool: InputPool,
-    size: int,
-    rules: Rules,
-    clock: Callable[[], float] = time.perf_counter,
-) -> BatchResult:
-    """Time one batch size; inputs are made and outputs are checked while the clock is stopped.
+def _check(batch_sizes: Sequence[int], scenario: str, rate: float | None, target_ms: float | None) -> None:
+    if not batch_sizes or min(batch_sizes) < 1:
+        raise ConfigError(f"batch sizes must be at least 1. Got {', '.join(map(str, batch_sizes)) or 'none'}.")
+    if scenario not in get_args(Scenario):
+        raise ConfigError(f"scenario must be one of {', '.join(get_args(Scenario))}. Got {scenario!r}.")
+    given = {"rate": rate, "target-ms": target_ms}
+    for name, value in given.items():
+        if scenario == "server" and (value is None or value <= 0):
+            raise ConfigError(f"the scenario server needs --{name}, a number above 0. Got {value}.")
+        if scenario != "server" and value is not None:
+            raise ConfigError(f"--{name} belongs to the scenario server. Got the scenario {scenario}.")
 
-    Args:
-        run: From feeds to outputs on the host.
-        pool: Where the batches come from.
-        size: Images in one run.
-        rules: When to stop.
-        clock: Seconds.
-    """
-    worst, checked = 0.0, 0
 
-    def timed(batch: Batch) -> float:
-        nonlocal worst, checked
-        began = clock()
-        outputs = run(batch.feeds)
-        seconds = clock() - began
-        worst = max(worst, pool.difference(batch, outputs))
-        checked += len(batch.slots)
-        return seconds
-
-    first = timed(pool.batch(size))
-    warmup: list[float] = []
-    spent, stable = 0.0, False
-    while not stable and spent < rules.max_warmup_seconds:
-        warmup.append(timed(pool.batch(size)))
-        spent += warmup[-1]
-        stable = len(warmup) >= rules.warmup_runs and is_stable(warmup[-rules.warmup_runs :])
-    latencies: list[float] = []
-    seconds = 0.0
-    while len(latencies) < rules.min_runs or seconds < rules.min_seconds:
-        latencies.append(timed(pool.batch(size)))
-        seconds += latencies[-1]
-    reasons = []
-    if not stable:
-        reasons.append(f"not stable after {len(warmup)} warm-up runs")
-    if not is_stable(latencies):
-        reasons.append("the first, middle and last third of the runs differ by more than 10 %")
-    if worst > pool.tolerance:
-        reasons.append(f"outputs differ from the golden ones by {worst:.3g} (allowed {pool.tolerance:g})")
-    bounds = {percentile: upper_bound(latencies, percentile) for percentile in (90, 95, 99)}
-    in_ms = {percentile: None if bound is None else 1000 * bound for percentile, bound in bounds.items()}
-    return BatchResult(
-        batch_size=size,
-        valid=not reasons,
-        reasons=tuple(reasons),
-        first_run_seconds=first,
-        warmup_runs=len(warmup),
-        runs=len(latencies),
-        seconds=seconds,
-        images_per_second=size * len(latencies) / seconds,
-        median_ms=1000 * median(latencies),
-        p90_ms=in_ms[90],
-        p95_ms=in_ms[95],
-        p99_ms=in_ms[99],
-        checked_rows=checked,
-        largest_difference=worst,
-        tolerance=pool.tolerance,
-    )
+def _prepare(model: OpenModel, image_size: int | None) -> tuple[Pool, dict[str, Any]]:
+    if not isinstance(model, Session):
+        return ReferencePool(model, image_size=image_size), {"task": UNKNOWN, "precision": UNKNOWN}
+    latent = latent_length(model.inputs) if model.metadata.task == "generator" else 0
+    return InputPool(model.metadata, latent=latent), described(model.metadata)

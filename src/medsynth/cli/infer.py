@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from medsynth.infer import ForeignFacts
 
 __all__ = ["Device", "infer"]
 
@@ -14,21 +17,36 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt; one that
 
 
 def infer(
-    model: Annotated[Path, typer.Argument(help="A classifier's .onnx file.")],
-    images: Annotated[Path, typer.Argument(help="A folder of images (walked to its leaves), or one image.")],
+    model: Annotated[Path, typer.Argument(help="A classifier's .onnx file, ours or, with --labels, any other.")],
+    images: Annotated[
+        Path, typer.Argument(help="A folder of images (walked to its leaves), a CSV with a column path, or one image.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="The table to write: .csv, .jsonl or .parquet.")],
     device: Device = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Images in one run of the model.")] = 32,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a killed run stopped.")] = False,
+    labels: Annotated[
+        str | None, typer.Option(metavar="NAMES|FILE", help="Foreign model: class names (a,b,c), or a file of them.")
+    ] = None,
+    scale: Annotated[
+        str | None, typer.Option(metavar="NUMBERS", help="Foreign model: it gets (pixel - mean) * scale; 1 or a,b,c.")
+    ] = None,
+    mean: Annotated[
+        str | None, typer.Option(metavar="NUMBERS", help="Foreign model: of 0 to 255. [default: 0]")
+    ] = None,
+    image_size: Annotated[int | None, typer.Option(min=1, help="Foreign model with free height and width.")] = None,
 ) -> None:
     """Classify a folder of images; those that cannot be read are listed in OUT.meta.json.
 
     Example: medsynth infer classifier.onnx scans/ --out predictions.csv
+
+    A model of others: medsynth infer resnet.onnx scans/ --out predictions.csv --labels healthy,ill --scale 0.00392
     """
     from medsynth.infer import load_classifier, predict_folder
     from medsynth.progress import progress_bar
 
-    classifier = load_classifier(model, device=device)
+    foreign = _foreign_facts(labels, scale, mean, image_size)
+    classifier = load_classifier(model, device=device, foreign=foreign)
     began = time.monotonic()
     with progress_bar("infer", "images") as report:
         table = predict_folder(classifier, images, out, batch_size=batch_size, resume=resume, on_progress=report)
@@ -43,3 +61,43 @@ def infer(
     if table.skipped:
         first = f"{table.skipped[0].name}: {table.skipped[0].reason}"
         typer.echo(f"{len(table.skipped)} could not be read, listed in {out}.meta.json. The first: {first}", err=True)
+
+
+def _foreign_facts(
+    labels: str | None, scale: str | None, mean: str | None, image_size: int | None
+) -> ForeignFacts | None:
+    """What was given of them; ``None`` where nothing was."""
+    from medsynth.infer import ForeignFacts
+
+    given: dict[str, Any] = {}
+    if labels is not None:
+        given["labels"] = _names(labels)
+    for name, text in (("scale", scale), ("mean", mean)):
+        if text is not None:
+            given[name] = _numbers(name, text)
+    if image_size is not None:
+        given["image_size"] = image_size
+    return ForeignFacts(**given) if given else None
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """From a comma-separated list, or from a text file with a name on each line."""
+    from medsynth.errors import ConfigError
+
+    file = Path(text)
+    parts = file.read_text(encoding="utf-8").splitlines() if file.is_file() else text.split(",")
+    names = tuple(part.strip() for part in parts if part.strip())
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise ConfigError(
+            f"--labels must be at least 2 different names, or a file with one on each line. Got {text!r}."
+        )
+    return names
+
+
+def _numbers(name: str, text: str) -> tuple[float, ...]:
+    from medsynth.errors import ConfigError
+
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(f"--{name} must be a number, or one for each channel with commas. Got {text!r}.") from None

@@ -17,6 +17,7 @@ from typer.exceptions import TyperException
 from medsynth import __version__
 from medsynth.cli import (
     benchmark,
+    compare,
     dataset,
     doctor,
     evaluate,
@@ -52,6 +53,7 @@ app.command()(infer.infer)
 app.command()(generate.generate)
 app.add_typer(evaluate.app, name="evaluate")
 app.command()(benchmark.benchmark)
+app.command()(compare.compare)
 app.add_typer(plugins.app, name="plugins")
 app.command()(doctor.doctor)
 

@@ -12,7 +12,7 @@ from medsynth.dataset.rows import PART_NAMES, Row, build_dataset, counted, some
 from medsynth.dataset.table import CSV_COLUMNS, Dataset, Skipped
 from medsynth.errors import DataError
 
-__all__ = ["find_manifest", "load_manifest"]
+__all__ = ["find_manifest", "load_manifest", "locate"]
 
 
 def find_manifest(files: Iterable[Path], source: str) -> Path | None:
@@ -45,7 +45,7 @@ def load_manifest(path: Path, *, source: str | None = None, positive: str | None
     table = _read_table(path, source)
     # Normalised, not resolved: names follow the links that the user laid out.
     folder = Path(os.path.normpath(path.absolute().parent))
-    images = [_locate(folder, cells["path"]) for cells in table]
+    images = [locate(folder, cells["path"]) for cells in table]
     if repeated := [image.name for image, count in Counter(images).items() if count > 1]:
         raise DataError(
             f"{source}: {counted(len(repeated), 'file')} listed more than once: {some(repeated)}. Keep one row of each."
@@ -78,7 +78,7 @@ def _root(folder: Path, images: list[Path]) -> Path | None:
         return None
 
 
-def _locate(folder: Path, cell: str) -> Path:
+def locate(folder: Path, cell: str) -> Path:
     """The file that a path cell means; also as written on Windows or with spaces around it."""
     exact = Path(os.path.normpath(folder / cell))
     return exact if exact.exists() else Path(os.path.normpath(folder / cell.strip().replace("\\", "/")))

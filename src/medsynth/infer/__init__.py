@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from medsynth.artifact.philox import noise
     from medsynth.infer.classifier import Classifier
     from medsynth.infer.device import check_device
+    from medsynth.infer.foreign import ForeignFacts
     from medsynth.infer.generate import generate_folder
     from medsynth.infer.load import load_classifier, load_model, load_sampler
     from medsynth.infer.predict import predict_folder
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Classifier",
+    "ForeignFacts",
     "Predictions",
     "Sampler",
     "check_device",
@@ -34,6 +36,7 @@ __all__ = [
 
 _HOMES = {
     "Classifier": "medsynth.infer.classifier",
+    "ForeignFacts": "medsynth.infer.foreign",
     "Predictions": "medsynth.infer.predictions",
     "Sampler": "medsynth.infer.sampler",
     "check_device": "medsynth.infer.device",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medsynth.errors import DataError
-from medsynth.infer.pipeline import check_batch_size, decode_batches
+from medsynth.infer.batching import BatchRunner, check_batch_size
+from medsynth.infer.pipeline import decode_batches
 from medsynth.infer.predictions import Predictions
 from medsynth.infer.sources import Sources, gather
 
@@ -36,6 +38,7 @@ class Rows:
         indices: Those that could be read.
         probabilities: float32 (readable, classes).
         skipped: Those that could not be read.
+        sizes: Batch size of each run of the model, padding included.
     """
 
     start: int
@@ -43,6 +46,7 @@ class Rows:
     indices: tuple[int, ...]
     probabilities: NDArray[np.float32]
     skipped: tuple[Skipped, ...]
+    sizes: tuple[int, ...]
 
 
 class Classifier:
@@ -54,6 +58,7 @@ class Classifier:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        self._runner = BatchRunner(session.run, session.fixed_batch)
 
     @property
     def metadata(self) -> Metadata:
@@ -90,16 +95,12 @@ class Classifier:
             DataError: The images have another shape or dtype.
             ConfigError: ``batch_size`` is below 1.
         """
-        check_batch_size(batch_size)
         if images.dtype != np.uint8 or images.shape[1:] != self.image.shape:
             raise DataError(
                 f"{self.path.name}: images must be uint8 of shape (n, {', '.join(map(str, self.image.shape))}). "
                 f"Got {images.dtype} {images.shape}. medsynth.images.load_images prepares any image."
             )
-        # An empty batch runs too, so that empty results have their shapes.
-        starts = range(0, max(1, len(images)), batch_size)
-        parts = [self.session.run({"images": images[start : start + batch_size]}) for start in starts]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return self._runner.run({"images": images}, batch_size).outputs
 
     def predict(
         self,
@@ -111,7 +112,8 @@ class Classifier:
         """Classify images of any size and kind; threads decode ahead of the model, in bounded memory.
 
         Args:
-            sources: A folder (walked to its leaves, natural order), an image file, a data set, or paths and arrays.
+            sources: A folder (walked to its leaves, natural order), a CSV with a column ``path``, an image file, a data
+                set, or paths and arrays.
             batch_size: Images in one run, at least 1.
             on_progress: Called after each batch with (inputs done, inputs in all, no figures).
 
@@ -135,13 +137,14 @@ class Classifier:
         check_batch_size(batch_size)
         for batch in decode_batches(sources, self.image, batch_size=batch_size, first=first):
             slots = np.flatnonzero(batch.readable)
+            sizes: tuple[int, ...] = ()
+            probabilities = np.empty((0, len(self.classes)), np.float32)
             if len(slots):
                 # Unreadable inputs keep their slot, so that a row never depends on what else could be read.
-                probabilities = self.session.run({"images": batch.images})["probabilities"][slots]
-            else:
-                probabilities = np.empty((0, len(self.classes)), np.float32)
+                ran = self._runner.run({"images": batch.images}, batch_size)
+                probabilities, sizes = ran.outputs["probabilities"][slots], ran.sizes
             indices = tuple((slots + batch.start).tolist())
-            yield Rows(batch.start, batch.start + len(batch.images), indices, probabilities, batch.skipped)
+            yield Rows(batch.start, batch.start + len(batch.images), indices, probabilities, batch.skipped, sizes)
 
     def collect(self, sources: Sources, done: Iterable[Rows]) -> Predictions:
         """Join the results of all batches.
@@ -162,5 +165,17 @@ class Classifier:
             positive=self.metadata.positive,
             threshold=self.metadata.threshold,
             skipped=skipped,
-            facts=self.session.facts(),
+            facts={**self.session.facts(), "batches": _count_sizes(parts)},
         )
+
+
+def _count_sizes(parts: Iterable[Rows]) -> dict[str, Any]:
+    """How often the model ran at which batch size, and the share of its rows that were padding or unreadable."""
+    ran = Counter(size for rows in parts for size in rows.sizes)
+    rows_run = sum(size * times for size, times in ran.items())
+    wasted = rows_run - sum(len(rows.indices) for rows in parts)
+    return {
+        "sizes": {str(size): ran[size] for size in sorted(ran, reverse=True)},
+        "wasted_rows": wasted,
+        "waste": round(wasted / rows_run, 6),
+    }

@@ -19,7 +19,7 @@ from PIL import Image, PngImagePlugin
 
 from medsynth.artifact.philox import MAX_SEED, MAX_START, check_range
 from medsynth.errors import OutputError
-from medsynth.infer.pipeline import check_batch_size
+from medsynth.infer.batching import check_batch_size
 from medsynth.infer.predictions import meta_path
 from medsynth.outputs import atomic_write, ensure_folder, write_json
 

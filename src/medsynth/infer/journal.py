@@ -106,6 +106,7 @@ class Journal:
                 "indices": list(rows.indices),
                 "probabilities": rows.probabilities.tolist(),
                 "skipped": [asdict(entry) for entry in rows.skipped],
+                "sizes": list(rows.sizes),
             }
         )
 
@@ -133,4 +134,5 @@ def _from_json(line: Mapping[str, Any]) -> Rows:
         indices=indices,
         probabilities=np.asarray(line["probabilities"], np.float32).reshape(len(indices), -1),
         skipped=tuple(Skipped(**entry) for entry in line["skipped"]),
+        sizes=tuple(line["sizes"]),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medsynth.dataset.table import Skipped
-from medsynth.errors import ConfigError, ImageError
+from medsynth.errors import ImageError
 from medsynth.images import ImageSource, ImageSpec, load_image
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from medsynth.infer.sources import Sources
 
-__all__ = ["Batch", "check_batch_size", "decode_batches"]
+__all__ = ["Batch", "decode_batches"]
 
-_WORKERS = min(16, max(2, os.cpu_count() or 2))
+_WORKERS = min(16, max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -84,7 +84,7 @@ def _assemble(
     start: int,
     decoded: list[NDArray[np.uint8] | ImageError],
     names: tuple[str, ...],
-    sources: tuple[ImageSource, ...],
+    sources: Sequence[ImageSource],
     spec: ImageSpec,
 ) -> Batch:
     images = np.zeros((len(decoded), *spec.shape), np.uint8)
@@ -98,13 +98,3 @@ def _assemble(
         else:
             images[slot] = image
     return Batch(start, images, readable, tuple(skipped))
-
-
-def check_batch_size(batch_size: int) -> None:
-    """Refuse a batch size below 1.
-
-    Raises:
-        ConfigError: It is.
-    """
-    if batch_size < 1:
-        raise ConfigError(f"batch size must be at least 1. Got {batch_size}.")

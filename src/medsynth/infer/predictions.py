@@ -2,9 +2,11 @@
 
 Columns of CSV and Parquet: ``path``, ``predicted``, then ``probability_<class>`` for each class in order. A line of
 JSONL has ``path``, ``predicted`` and ``probabilities`` (an object by class). ``FILE.meta.json`` beside it, schema 1:
-``model``, ``device``, ``provider``, ``nodes`` (per provider), ``versions``, ``classes``, ``positive``, ``threshold``,
-``rows`` and ``quarantine`` (``name`` and ``reason`` of each image that could not be read); where
-:func:`~medsynth.infer.predict_folder` wrote it also ``identity``: what work it is, for ``resume``.
+``model``, ``device``, ``provider``, ``provider_options``, ``nodes`` (per provider), ``versions``, ``batches``,
+``classes``, ``positive``, ``threshold``, ``rows`` and ``quarantine`` (``name`` and ``reason`` of each image that could
+not be read). ``batches`` has ``sizes`` (how often the model ran at which batch size), ``wasted_rows`` (padding and
+unreadable images) and their share ``waste``. Where :func:`~medsynth.infer.predict_folder` wrote it also ``identity``:
+what work it is, for ``resume``.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ class Predictions:
         positive: The positive class.
         threshold: The positive class is decided at or above it; ``None``: the largest probability wins.
         skipped: Images that could not be read, and why.
-        facts: How it was computed: model, device, provider, nodes per provider, versions.
+        facts: How it was computed: model, device, provider, nodes per provider, versions, batches.
     """
 
     names: tuple[str, ...]

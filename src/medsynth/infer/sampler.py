@@ -10,7 +10,7 @@ import numpy as np
 from medsynth.artifact.contract import latent_length
 from medsynth.artifact.philox import MAX_START, check_range, noise
 from medsynth.errors import ConfigError
-from medsynth.infer.pipeline import check_batch_size
+from medsynth.infer.batching import BatchRunner, check_batch_size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,6 +33,7 @@ class Sampler:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.latent = latent_length(session.inputs)
+        self._runner = BatchRunner(session.run, session.fixed_batch)
 
     @property
     def metadata(self) -> Metadata:
@@ -107,5 +108,5 @@ class Sampler:
                 "noise": noise(seed, start + first, len(part), self.latent),
                 "label": part,
             }
-            images[first : first + len(part)] = self.session.run(feeds)["images"]
+            images[first : first + len(part)] = self._runner.run(feeds, batch_size).outputs["images"]
         return images

@@ -1,131 +1,95 @@
-"""One open model on one proven device."""
+"""An artefact, or a foreign classifier made to look like one, open on one proven device."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medsynth.artifact.contract import TensorInfo, broken_rules, infos_from_session
-from medsynth.artifact.files import METADATA_KEY, parse_metadata
-from medsynth.artifact.golden import one_line
-from medsynth.artifact.runtime import import_onnxruntime, runtime_versions, session_options
-from medsynth.errors import ArtifactError, DeviceError, MedsynthError
-from medsynth.infer.device import PROVIDERS, resolve_device
+from medsynth.artifact.contract import broken_rules, latent_length
+from medsynth.artifact.files import parse_metadata
+from medsynth.errors import ArtifactError, ConfigError
+from medsynth.infer.foreign import ForeignFacts, adopt
+from medsynth.infer.model import OpenModel
+from medsynth.infer.tuning import tuned_options
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from medsynth.artifact import Metadata
 
-__all__ = ["Session"]
+__all__ = ["Session", "checked_metadata", "described"]
 
 
-class Session:
-    """An artefact, loaded by onnxruntime on a device that was proven to work.
+class Session(OpenModel):
+    """An open model that says what it is.
 
     Attributes:
-        path: The ONNX file.
-        metadata: What the file says about itself.
-        device: ``cpu``, ``cuda`` or ``tensorrt``.
-        nodes: Number of graph nodes that each execution provider runs, after onnxruntime's optimisation.
-        inputs: Names, dtypes and shapes that go in.
-        outputs: Names, dtypes and shapes that come out.
+        metadata: What the file says about itself, or what the user said about a foreign one.
     """
 
-    path: Path
     metadata: Metadata
-    device: str
-    nodes: Mapping[str, int]
-    inputs: tuple[TensorInfo, ...]
-    outputs: tuple[TensorInfo, ...]
 
-    def __init__(self, path: str | Path, device: str = "auto") -> None:
+    def __init__(self, path: str | Path, device: str = "auto", foreign: ForeignFacts | None = None) -> None:
         """Load a model.
 
         Args:
-            path: An ONNX file that medsynth wrote.
+            path: An ONNX file that medsynth wrote, or a foreign classifier.
             device: ``auto``, ``cpu``, ``cuda`` or ``tensorrt``; another device is never taken silently.
+            foreign: What the file of a foreign classifier does not say.
 
         Raises:
-            ArtifactError: The file is missing, corrupt, not ours, or its graph breaks the contract.
-            ConfigError: There is no such device.
+            ArtifactError: The file is missing or corrupt, its graph breaks the contract, or it is foreign and facts are
+                missing.
+            ConfigError: There is no such device, or facts are given of a file that says them itself.
             DeviceError: The device does not work here.
         """
-        self.path = Path(path)
-        if not self.path.is_file():
-            raise ArtifactError(f"{path}: no such file. Give an ONNX file that medsynth export wrote.")
-        self.device = resolve_device(device)
-        self._session = _open(self.path, self.provider)
-        text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-        try:
-            self.metadata = parse_metadata(text)
-        except ArtifactError as error:
-            raise ArtifactError(f"{path}: {error}") from error
-        self.inputs = infos_from_session(self._session.get_inputs())
-        self.outputs = infos_from_session(self._session.get_outputs())
-        broken = broken_rules(self.inputs, self.outputs, self.metadata)
-        if broken:
-            raise ArtifactError(f"{path}: breaks the contract of a {self.metadata.task}: {'; '.join(broken)}.")
-        self.nodes = _count_nodes(self._session)
-        if self.provider not in self.nodes:
-            raise DeviceError(f"{path}: onnxruntime put no node of the model on {self.provider}. Use --device cpu.")
+        super().__init__(path, device)
+        if self.metadata_text is None:
+            wrapped, self.metadata = adopt(self.path, foreign or ForeignFacts())
+            super().__init__(path, self.device, wrapped)
+        elif foreign is not None:
+            raise ConfigError(
+                f"{path}: says itself what its labels and pixels are; omit --labels, --scale and the like."
+            )
+        else:
+            self.metadata = checked_metadata(self)
+            if self.device == "cuda":
+                self._tune()
 
-    @property
-    def provider(self) -> str:
-        """Onnxruntime's name of the device's execution provider."""
-        return PROVIDERS[self.device]
-
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Run the model once and return every output by name.
-
-        Raises:
-            MedsynthError: onnxruntime fails, for example for want of memory.
-        """
-        names = [info.name for info in self.outputs]
-        try:
-            return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
-        except Exception as error:  # onnxruntime's exceptions have no common class but this.
-            raise MedsynthError(
-                f"{self.path}: onnxruntime failed on {self.device} ({one_line(error)}). "
-                "If memory ran out, choose a smaller batch size."
-            ) from error
+    def _tune(self) -> None:
+        """Open the file again with the options that are best on this GPU."""
+        latent = latent_length(self.inputs) if self.metadata.task == "generator" else 0
+        options = tuned_options(
+            self.metadata, latent, lambda options: OpenModel(self.path, self.device, options=options).run
+        )
+        if options:
+            super().__init__(self.path, self.device, options=options)
 
     def facts(self) -> dict[str, Any]:
         """What every result records about how it was computed: model, device, nodes per provider, versions."""
-        return {
-            "model": {
-                "file": self.path.name,
-                "task": self.metadata.task,
-                "content_hash": self.metadata.content_hash,
-                "precision": self.metadata.precision["name"],
-            },
-            "device": self.device,
-            "provider": self.provider,
-            "nodes": dict(self.nodes),
-            "versions": runtime_versions(),
-        }
+        facts = super().facts()
+        facts["model"].update(described(self.metadata))
+        return facts
 
 
-def _open(path: Path, provider: str) -> Any:
-    onnxruntime = import_onnxruntime()
+def described(metadata: Metadata) -> dict[str, Any]:
+    """What a result says of the model besides its file name."""
+    return {
+        "task": metadata.task,
+        "content_hash": metadata.content_hash,
+        "precision": metadata.precision["name"],
+    }
+
+
+def checked_metadata(model: OpenModel) -> Metadata:
+    """The metadata of an artefact whose graph keeps the contract.
+
+    Raises:
+        ArtifactError: There are none, they cannot be read, or the graph breaks the contract.
+    """
     try:
-        return onnxruntime.InferenceSession(
-            str(path),
-            session_options(record_ep_graph_assignment_info="1"),
-            # What TensorRT does not take goes to CUDA before the CPU.
-            providers=[provider, *(["CUDAExecutionProvider"] if provider == PROVIDERS["tensorrt"] else [])],
-            enable_fallback=0,
-        )
-    except Exception as error:
-        raise ArtifactError(
-            f"{path}: onnxruntime cannot load the model ({one_line(error)}). "
-            "Is it a whole ONNX file? medsynth verify tells more."
-        ) from error
-
-
-def _count_nodes(session: Any) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for part in session.get_provider_graph_assignment_info():
-        counts[part.ep_name] = counts.get(part.ep_name, 0) + len(part.get_nodes())
-    return counts
+        metadata = parse_metadata(model.metadata_text)
+    except ArtifactError as error:
+        raise ArtifactError(f"{model.path}: {error}") from error
+    broken = broken_rules(model.inputs, model.outputs, metadata)
+    if broken:
+        raise ArtifactError(f"{model.path}: breaks the contract of a {metadata.task}: {'; '.join(broken)}.")
+    return metadata

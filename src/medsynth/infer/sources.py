@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import csv
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
 from medsynth.dataset.listing import list_folder
-from medsynth.dataset.rows import natural_key
+from medsynth.dataset.manifest import locate
+from medsynth.dataset.rows import natural_key, some
 from medsynth.dataset.table import Dataset
 from medsynth.errors import DataError
 
@@ -24,7 +26,7 @@ __all__ = ["Sources", "gather"]
 class Sources:
     """Images in the order of the results, with the name of each."""
 
-    images: tuple[ImageSource, ...]
+    images: Sequence[ImageSource]
     names: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -35,15 +37,15 @@ def gather(sources: str | Path | Dataset | Iterable[ImageSource]) -> Sources:
     """List the images of a folder, or take them as they are given.
 
     Args:
-        sources: A folder (walked to its leaves, natural order: 9 before 10), an image file, a data set, or paths and
-            arrays.
+        sources: A folder (walked to its leaves, natural order: 9 before 10), a CSV with a column ``path`` (absolute, or
+            relative to the CSV; other columns are ignored), an image file, a data set, or paths and arrays.
 
     Returns:
-        Names are POSIX paths relative to the folder, the names of a data set, single paths as they were given, and
-        ``array/0000`` for arrays.
+        Names are POSIX paths relative to the folder, the cells of a CSV, the names of a data set, single paths as they
+        were given, and ``array/0000`` for arrays.
 
     Raises:
-        DataError: Nothing is there, or the folder holds no image.
+        DataError: Nothing is there, the folder holds no image, or the CSV has no column ``path`` or no row.
     """
     if isinstance(sources, Dataset):
         return Sources(sources.images, sources.names)
@@ -55,19 +57,58 @@ def gather(sources: str | Path | Dataset | Iterable[ImageSource]) -> Sources:
         return Sources(listed, tuple(names))
     root = Path(sources)
     if root.is_file():
-        return Sources((root,), (root.name,))
+        return _read_csv(root) if root.suffix.lower() == ".csv" else Sources((root,), (root.name,))
     if not root.is_dir():
-        raise DataError(f"{root}: no such folder or image. Give a folder with images, or one image.")
-    found = sorted(((path.relative_to(root).as_posix(), path) for path in _walk(root, set())), key=_by_name)
+        raise DataError(f"{root}: no such folder or image. Give a folder with images, a CSV, or one image.")
+    found = tuple(sorted((path.relative_to(root).as_posix() for path in _walk(root, set())), key=natural_key))
     if not found:
         raise DataError(
             f"{root}: no images in this folder or below it. Give a folder that holds PNG, JPEG or DICOM files."
         )
-    return Sources(tuple(path for _, path in found), tuple(name for name, _ in found))
+    return Sources(_FilesBelow(root, found), found)
 
 
-def _by_name(entry: tuple[str, Path]) -> list[list[str | int]]:
-    return natural_key(entry[0])
+class _FilesBelow(Sequence[Path]):
+    """Paths made when asked for: a path takes more memory than its name, and folders may hold millions."""
+
+    def __init__(self, root: Path, names: Sequence[str]) -> None:
+        self._root = root
+        self._names = names
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Path]: ...
+    def __getitem__(self, index: int | slice) -> Path | Sequence[Path]:
+        if isinstance(index, slice):
+            return _FilesBelow(self._root, self._names[index])
+        return self._root / self._names[index]
+
+
+def _read_csv(path: Path) -> Sources:
+    """The files in the column ``path``, in the order of the rows; one that does not exist is met when it is decoded."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream)
+            header = [cell.strip().lower() for cell in next(reader, [])]
+            if header.count("path") != 1:
+                raise DataError(
+                    f"{path}: a CSV of images must have one column path, separated by commas. "
+                    f"Got: {some(header, limit=8) or 'an empty file'}."
+                )
+            column = header.index("path")
+            cells = [row[column] for row in reader if len(row) > column and row[column].strip()]
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: a CSV must be UTF-8 text. Save it again as UTF-8.") from None
+    except csv.Error as error:
+        raise DataError(f"{path}: cannot be read as CSV ({error}).") from error
+    if not cells:
+        raise DataError(f"{path}: no images to classify: the CSV has only its header.")
+    folder = path.absolute().parent
+    return Sources(tuple(locate(folder, cell) for cell in cells), tuple(cells))
 
 
 def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
