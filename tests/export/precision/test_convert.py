@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import onnx
 import pytest
@@ -69,6 +71,30 @@ def test_int8_is_calibrated_on_training_images_alone(classifier_file, drawn, tmp
     assert facts["part"] == "train"
     assert facts["same_data_as_training"]
     assert facts["images"] == min(128, len(drawn.part("train")))
+
+
+def test_the_ranges_are_those_of_least_error_on_the_calibration_images(classifier_file, drawn, tmp_path, monkeypatch):
+    def export(shares):
+        # The package exports a function of the module's name.
+        monkeypatch.setattr(sys.modules["medsynth.export.precision.convert"], "_RANGES", shares)
+        out = tmp_path / "q.onnx"
+        medsynth.export(classifier_file, out, precision="int8", calibration=drawn, budget=Budget(flips=1.0, auc=1.0))
+        return artifact.read(out).precision["calibration"]["share_of_ranges"], onnx.load(out)
+
+    # A range of a hundredth leaves nothing of the images.
+    share, chosen = export((0.01, 1.0))
+    assert share == 1.0
+    _, narrow = export((0.5,))
+    _, wide = export((1.0,))
+    steps = [
+        {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer if t.name.endswith("out/scale")
+         or t.name in {"r1/scale", "r2/scale"}}
+        for model in (chosen, narrow, wide)
+    ]  # fmt: skip
+    assert steps[0]
+    for name, step in steps[0].items():
+        np.testing.assert_allclose(step, steps[2][name])
+        np.testing.assert_allclose(steps[1][name], step / 2, rtol=1e-6)
 
 
 def test_fp16_halves_the_weights(classifier_file, drawn, tmp_path):

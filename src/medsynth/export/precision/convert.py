@@ -36,6 +36,12 @@ PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
 _SAMPLES = 128
 
+_Prepared: TypeAlias = tuple[list[str], Callable[[Sequence[str]], "onnx.ModelProto"], dict[str, Any]]
+"""Layers that may stay in float32, the conversion that keeps some, and facts for the metadata."""
+
+_RANGES = (1.0, 0.85, 0.7)
+"""Shares of the activations' ranges that int8 tries."""
+
 _TARGETS = {
     "fp16": "GPUs; float32 where sums, exponentials and the last rounding need it",
     "int8": "x86 with VNNI: unsigned activations, signed weights per output channel, static, QDQ",
@@ -81,7 +87,7 @@ def convert(
     del reference.metadata_props[:]
     subject, calibration = _subject(source, reference, parent, data, classifier, budget)
     prepare = _prepare_int8 if precision == "int8" else _prepare_fp16
-    names, make = prepare(reference, subject)
+    names, make, how = prepare(reference, subject)
     found = convert_within_budget(make, names, subject, fallback=fallback, tell=tell)
     facts: dict[str, Any] = {
         "name": precision,
@@ -93,7 +99,7 @@ def convert(
     if found.kept:
         facts["gate"]["without_fp32_layers"] = dict(found.whole.measured)
     if precision == "int8":
-        facts["calibration"] = calibration
+        facts["calibration"] = {**calibration, **how}
     versions = {**parent.versions, "onnxruntime": str(import_onnxruntime().__version__)}
     tell(found.verdict.summary)
     return artifact.write(found.model, replace(parent, precision=facts, versions=versions), out)
@@ -118,21 +124,22 @@ def _subject(
     return ClassifierSubject(reference, metadata, images.calibration, images.validation, budget), images.facts
 
 
-def _prepare_fp16(
-    reference: onnx.ModelProto, subject: Subject
-) -> tuple[list[str], Callable[[Sequence[str]], onnx.ModelProto]]:
+def _prepare_fp16(reference: onnx.ModelProto, subject: Subject) -> _Prepared:
     del subject  # Nothing to calibrate.
     simple = simplify(reference)
-    return [node.name for node in layers(simple)], lambda keep: to_fp16(simple, keep)
+    return [node.name for node in layers(simple)], lambda keep: to_fp16(simple, keep), {}
 
 
-def _prepare_int8(
-    reference: onnx.ModelProto, subject: Subject
-) -> tuple[list[str], Callable[[Sequence[str]], onnx.ModelProto]]:
+def _prepare_int8(reference: onnx.ModelProto, subject: Subject) -> _Prepared:
     ready = convolve_instead(fold_pixel_arithmetic(simplify(reference)))
     wires = Wires(ready.graph)
     names = [node.name for node in layers(ready) if worth_quantising(node, wires)]
     if not names:
         raise ArtifactError("the network has no layer that int8 could make faster. Stay with fp32.")
-    spreads = measure(ready, quantised_tensors(ready), subject.batches())
-    return names, lambda keep: to_int8(ready, spreads, keep)
+    seen = measure(ready, quantised_tensors(ready), subject.batches())
+
+    def make(keep: Sequence[str], share: float) -> onnx.ModelProto:
+        return to_int8(ready, {name: spread.narrowed(share) for name, spread in seen.items()}, keep)
+
+    share = min(_RANGES, key=lambda share: subject.error(make((), share)))
+    return names, lambda keep: make(keep, share), {"share_of_ranges": share}

@@ -70,7 +70,7 @@ def fold_pixel_arithmetic(model: onnx.ModelProto) -> onnx.ModelProto:
             name = f"{node.name}/pixels"
             graph.initializer.append(constant(name, fused))
             node.input[0], node.input[1] = PIXELS_FLOAT, name
-    nodes = [*_pixel_nodes(graph, copies, channels - copies * shape[2]), *graph.node]
+    nodes = [*_pixel_nodes(graph, shape[2], copies, channels - copies * shape[2]), *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
     drop_unused(graph)
@@ -99,19 +99,28 @@ def _fold(
     return fused.astype(np.float32)
 
 
-def _pixel_nodes(graph: onnx.GraphProto, copies: int, filling: int) -> list[onnx.NodeProto]:
+def _pixel_nodes(graph: onnx.GraphProto, colours: int, copies: int, filling: int) -> list[onnx.NodeProto]:
     """From ``images`` to :data:`PIXELS` and its float32 form."""
     last = graph.input[0].name
+    parts = [last] * copies
     nodes = []
-    if copies > 1:
-        nodes.append(helper.make_node("Concat", [last] * copies, [f"{PIXELS}/copies"], axis=3, name=f"{PIXELS}/copy"))
-        last = f"{PIXELS}/copies"
     if filling:
-        pads, white = f"{PIXELS}/pads", f"{PIXELS}/white"
-        graph.initializer.append(constant(pads, np.array([0] * 7 + [filling], np.int64)))
+        # White for any batch size is what the pixels become when clipped to it. Padding, which goes pixel by pixel,
+        # took nearly as long as the convolution.
+        source, white = last, f"{PIXELS}/white"
+        if filling < colours:
+            source = f"{PIXELS}/some"
+            bounds = [f"{source}/{name}" for name in ("start", "end", "axis")]
+            graph.initializer.extend(
+                constant(name, np.array([value], np.int64)) for name, value in zip(bounds, (0, filling, 3), strict=True)
+            )
+            nodes.append(helper.make_node("Slice", [last, *bounds], [source], name=f"{PIXELS}/choose"))
         graph.initializer.append(constant(white, np.array(int(_WHITE), np.uint8)))
-        nodes.append(helper.make_node("Pad", [last, pads, white], [f"{PIXELS}/filled"], name=f"{PIXELS}/fill"))
-        last = f"{PIXELS}/filled"
+        nodes.append(helper.make_node("Clip", [source, white], [f"{PIXELS}/ones"], name=f"{PIXELS}/whiten"))
+        parts.append(f"{PIXELS}/ones")
+    if len(parts) > 1:
+        nodes.append(helper.make_node("Concat", parts, [f"{PIXELS}/channels"], axis=3, name=f"{PIXELS}/join"))
+        last = f"{PIXELS}/channels"
     nodes.append(helper.make_node("Transpose", [last], [PIXELS], perm=[0, 3, 1, 2], name=f"{PIXELS}/order"))
     nodes.append(helper.make_node("Cast", [PIXELS], [PIXELS_FLOAT], to=TensorProto.FLOAT, name=f"{PIXELS}/cast"))
     return nodes
