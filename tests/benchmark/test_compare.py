@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from medsynth.benchmark import SCHEMA, benchmark, compare
-from medsynth.benchmark.measure import Rules
+from medsynth.benchmark.trial import Rules
 from medsynth.cli.main import run
 from medsynth.errors import ConfigError
 
@@ -26,6 +26,7 @@ def write(
     batches = [
         {
             "scenario": "offline",
+            "scope": "model",
             "batch_size": size,
             "latencies_ms": values,
             "valid": valid,
@@ -33,7 +34,9 @@ def write(
         }
         for size, values in rows.items()
     ]
-    path.write_text(json.dumps({"schema": schema, "models": [{"model": {"file": model}, "batches": batches}]}))
+    path.write_text(
+        json.dumps({"schema": schema, "models": [{"model": {"file": model}, "device": "cpu", "batches": batches}]})
+    )
     return path
 
 
@@ -79,7 +82,7 @@ def test_an_invalid_measurement_is_not_judged(tmp_path: Path) -> None:
         (None, "cannot be read"),
         ("no json", "is not a file that medsynth benchmark wrote"),
         ("[]", "is not a file that medsynth benchmark wrote"),
-        ('{"schema": 1, "models": [{}]}', "is not a file that medsynth benchmark wrote"),
+        (f'{{"schema": {SCHEMA}, "models": [{{}}]}}', "is not a file that medsynth benchmark wrote"),
         ('{"schema": 99, "models": []}', "has schema 99; this medsynth compares"),
     ],
 )

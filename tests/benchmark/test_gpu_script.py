@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,43 @@ def test_the_models_of_the_peak_compute_what_is_counted(gpu: ModuleType, precisi
             operations = 2 * wanted.size * b.shape[0]
         np.testing.assert_allclose(got, wanted, rtol=rtol, atol=rtol)
         assert flops == operations
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_its_vgg16_is_a_model_that_computes_what_is_counted(gpu: ModuleType, precision: str) -> None:
+    serialised, counted = gpu.vgg16(precision, 32, 16)
+    model = onnx.shape_inference.infer_shapes(onnx.load_model_from_string(serialised), strict_mode=True)
+    onnx.checker.check_model(model, full_check=True)
+    shapes = {
+        value.name: [axis.dim_value for axis in value.type.tensor_type.shape.dim] for value in model.graph.value_info
+    }
+    weights = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
+    operations = 0
+    for node in model.graph.node:
+        if node.op_type == "Conv":
+            operations += 2 * int(np.prod(weights[node.input[1]])) * int(np.prod(shapes[node.output[0]][2:]))
+        elif node.op_type == "MatMul":
+            operations += 2 * int(np.prod(weights[node.input[1]]))
+    assert [node.op_type for node in model.graph.node].count("Conv") == 13
+    assert counted == operations
+    session = gpu.open_session(serialised, None, "cpu")
+    (rows,) = session.run(None, gpu.draw(session, 3, 0))
+    assert rows.dtype == np.float32
+    np.testing.assert_allclose(rows.sum(axis=1), 1, atol=2e-3)
+    assert np.ptp(rows, axis=0).max() > 0  # Images matter.
+
+
+def test_a_dry_run_goes_the_whole_way(tmp_path: Path) -> None:
+    out = tmp_path / "gpu.json"
+    command = [sys.executable, str(SCRIPT), "vgg16", "--precision", "fp16", "--batch-sizes", "2", "--count", "8"]
+    subprocess.run([*command, "--dry-run", "--out", str(out)], check=True, capture_output=True, timeout=120)
+    (row,) = json.loads(out.read_text())["rows"]
+    assert not row["valid"]
+    assert "a dry run, on the CPU" in row["reasons"]
+    assert row["best"]["nodes"].keys() == {"CPUExecutionProvider"}
+    for entry in (row["best"]["model_only"], row["best"]["with_copies"], row["end_to_end"]):
+        assert entry["images_per_second"] > 0
+    assert row["fraction_of_peak"] > 0
 
 
 def test_differences(gpu: ModuleType) -> None:

@@ -10,8 +10,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from medsynth.benchmark import benchmark
-from medsynth.benchmark.measure import Rules
 from medsynth.benchmark.peak import count_flop, judged, measure_peak
+from medsynth.benchmark.trial import Rules
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -66,9 +66,37 @@ def test_transposed_convolution_and_matrix_products(tmp_path: Path) -> None:
 def test_what_cannot_be_counted(tmp_path: Path) -> None:
     relu = [helper.make_node("Relu", ["x"], ["y"])]
     assert count_flop(save(tmp_path / "r.onnx", relu, [value("x", TensorProto.FLOAT, ["n", 4])], {}, "y")) is None
-    quantised = [helper.make_node("QuantizeLinear", ["x", "s"], ["y"])]
-    path = save(tmp_path / "q.onnx", quantised, [value("x", TensorProto.FLOAT, ["n", 4])], {"s": ()}, "y")
-    assert count_flop(path) is None
+
+
+def quantised(path: Path, style: str) -> Path:
+    """One int8 convolution, 5 filters on 2 channels of 6x6: a float operator between quantisers, or one operator."""
+    one, zero = numpy_helper.from_array(np.float32(1), "s"), numpy_helper.from_array(np.uint8(0), "z")
+    weight = numpy_helper.from_array(np.ones((5, 2, 3, 3), np.int8), "w")
+    still = numpy_helper.from_array(np.int8(0), "wz")
+    if style == "qdq":
+        nodes = [
+            helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+            helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+            helper.make_node("DequantizeLinear", ["w", "s", "wz"], ["k"]),
+            helper.make_node("Conv", ["d", "k"], ["y"]),
+        ]
+        out = value("y", TensorProto.FLOAT, None)
+    else:
+        nodes = [
+            helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+            helper.make_node("QLinearConv", ["q", "s", "z", "w", "s", "wz", "s", "z"], ["y"]),
+        ]
+        out = value("y", TensorProto.UINT8, None)
+    graph = helper.make_graph(
+        nodes, "g", [value("x", TensorProto.FLOAT, ["n", 2, 6, 6])], [out], [one, zero, weight, still]
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+@pytest.mark.parametrize("style", ["qdq", "qlinear"])
+def test_quantised_operators_count_as_their_float_ones(tmp_path: Path, style: str) -> None:
+    assert count_flop(quantised(tmp_path / "q.onnx", style)) == 2 * (5 * 4 * 4) * (2 * 3 * 3)
 
 
 def test_the_peak_is_about_that_of_numpy() -> None:
@@ -84,7 +112,35 @@ def test_the_peak_is_about_that_of_numpy() -> None:
         seconds.append(time.perf_counter() - began)
     # Both share the processors with whatever runs beside the tests.
     assert 0.2 < peak / (2 * 1024**3 / min(seconds)) < 5
-    assert measure_peak("cpu", "int8") is None
+
+
+def test_the_integer_peak() -> None:
+    """Of the order of the float one, and only where integer kernels run."""
+    peak, plain = measure_peak("cpu", "int8"), measure_peak("cpu")
+    assert peak is not None
+    assert plain is not None
+    assert 0.3 < peak / plain < 64
+    assert measure_peak("cuda", "int8") is None
+    assert measure_peak("cpu", "not known") is None
+
+
+@pytest.mark.parametrize("operator", ["MatMul", "Conv"])
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_probe_keeps_its_values_alive(operator: str, precision: str) -> None:
+    """No layer overflows, saturates or dies out, so that no shortcut on zeros is timed."""
+    from medsynth.artifact.runtime import import_onnxruntime
+    from medsynth.benchmark.peak import _probe
+
+    shape, weight = ([64, 64], [64, 64]) if operator == "MatMul" else ([1, 16, 12, 12], [16, 16, 3, 3])
+    model = onnx.load_model_from_string(_probe(operator, shape, weight, precision))
+    kind = TensorProto.FLOAT if precision == "fp32" else TensorProto.UINT8
+    model.graph.output.append(helper.make_tensor_value_info("x3", kind, None))
+    session = import_onnxruntime().InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    factor = np.ones(1, np.float32 if precision == "fp32" else np.uint8)
+    last = session.run(["x3"], {"factor": factor})[0].astype(np.float64)
+    steps = 1 if precision == "fp32" else 32
+    assert 0.2 < last.std() / steps < 5
+    assert precision == "fp32" or np.mean((last > 0) & (last < 255)) > 0.8
 
 
 def test_a_report_gives_the_share(tiny: ModuleType, tmp_path: Path) -> None:

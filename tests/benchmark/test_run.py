@@ -13,8 +13,10 @@ import pytest
 
 import medsynth
 from medsynth.benchmark import SCHEMA, benchmark
-from medsynth.benchmark.inputs import InputPool, ReferencePool
-from medsynth.benchmark.measure import Rules, measure, measure_server
+from medsynth.benchmark.inputs import InputPool
+from medsynth.benchmark.measure import measure, measure_server
+from medsynth.benchmark.reference import ReferencePool
+from medsynth.benchmark.trial import Rules, Subject
 from medsynth.errors import ArtifactError, ConfigError
 from medsynth.infer.model import OpenModel
 from medsynth.infer.session import Session
@@ -60,13 +62,13 @@ def test_a_report(session: Session, tmp_path: Path) -> None:
         assert row.runs >= 9
         assert row.seconds >= 0.02
         assert row.images_per_second == pytest.approx(row.batch_size * row.runs / row.seconds)
-        assert row.checked_rows >= row.runs
+        assert row.checked_rows >= row.runs * row.batch_size // 8
         assert row.outputs_agree
         assert row.first_run_seconds > 0
     assert report.load_seconds > 0
     report.write(tmp_path / "t.json")
     read = json.loads((tmp_path / "t.json").read_text())
-    assert read.keys() == {"schema", "machine", "models"}
+    assert read.keys() == {"schema", "machine", "models", "unmeasured"}
     assert read["schema"] == SCHEMA
     assert read["machine"]["cores"] >= read["machine"]["cores_allowed"] >= 1
     (model,) = read["models"]
@@ -83,23 +85,30 @@ def test_it_is_the_public_function() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 8, 33])
-def test_inputs_are_shuffled_real_and_checked(session: Session, pool: InputPool, size: int) -> None:
-    batches = [pool.batch(size) for _ in range(20)]
+def test_inputs_are_shuffled_real_and_checked(session: Session, tiny: ModuleType, size: int) -> None:
+    pool = InputPool(session.metadata, latent=tiny.LATENT)
+    batches = [pool.batch(size) for _ in range(80)]
     for batch in batches:
         assert all(len(values) == size for values in batch.feeds.values())
-        assert len(batch.slots) >= 1
         assert pool.difference(batch, session.run(batch.feeds)) <= pool.tolerance
         name = "images" if "images" in batch.feeds else "noise"
         assert all(row.std() > 0 for row in batch.feeds[name])
+        assert batch.counted == size
+    assert len(batches[0].slots) >= 1
+    checked = [len(batch.slots) for batch in batches]
+    assert sum(checked) == -(-80 * size // 8)
+    # Wherever measuring begins, as many images as least_images says hold a golden one.
+    runs = -(-pool.least_images // size)
+    assert all(sum(checked[start : start + runs]) for start in range(80 - runs))
     first = next(iter(batches[0].feeds))
     assert any(not np.array_equal(batch.feeds[first], batches[0].feeds[first]) for batch in batches[1:])
-    assert len({tuple(batch.slots.tolist()) for batch in batches}) > 1 or size == 1
+    assert len({tuple(batch.slots.tolist()) for batch in batches if len(batch.slots)}) > 1 or size == 1
     assert {int(row) for batch in batches for row in batch.golden_rows} == {0, 1, 2, 3}
 
 
 def test_time_is_counted_around_the_run_alone(session: Session, pool: InputPool) -> None:
     clock = Clock(5.0, *[0.5] * 6, 0.25)
-    row = measure(session.run, pool, 4, Rules(min_seconds=2, min_runs=3), clock)
+    row = measure(Subject(session.run, pool), 4, Rules(min_seconds=2, min_runs=3), clock=clock)
     assert (row.first_run_seconds, row.warmup_runs, row.runs, row.seconds) == (5.0, 6, 8, 2.0)
     assert row.images_per_second == 16
     assert row.median_ms == 250
@@ -108,20 +117,20 @@ def test_time_is_counted_around_the_run_alone(session: Session, pool: InputPool)
 
 
 def test_enough_runs_give_percentiles(session: Session, pool: InputPool) -> None:
-    row = measure(session.run, pool, 1, Rules(min_seconds=0, min_runs=130), Clock(1.0))
+    row = measure(Subject(session.run, pool), 1, Rules(min_seconds=0, min_runs=130), clock=Clock(1.0))
     assert (row.p90_ms, row.p95_ms, row.p99_ms) == (1000, 1000, None)
 
 
 def test_a_latency_that_never_settles_is_invalid(session: Session, pool: InputPool) -> None:
     clock = Clock(*[1.0, 2.0, 4.0, 8.0] * 100)
-    row = measure(session.run, pool, 1, Rules(min_seconds=1, min_runs=9, max_warmup_seconds=50), clock)
+    row = measure(Subject(session.run, pool), 1, Rules(min_seconds=1, min_runs=9, max_warmup_seconds=50), clock=clock)
     assert not row.valid
     assert "not stable after" in row.reasons[0]
 
 
 def test_a_drift_is_invalid_and_nothing_is_dropped(session: Session, pool: InputPool) -> None:
     clock = Clock(*[1.0] * 7, *np.linspace(1, 2, 30))
-    row = measure(session.run, pool, 1, Rules(min_seconds=0, min_runs=30), clock)
+    row = measure(Subject(session.run, pool), 1, Rules(min_seconds=0, min_runs=30), clock=clock)
     assert row.reasons == ("the first, middle and last third of the runs differ by more than 10 %",)
     assert row.runs == 30
     assert row.seconds == pytest.approx(45)
@@ -134,7 +143,7 @@ def test_altered_outputs_are_invalid(
     def run(feeds: Any) -> dict[str, Any]:
         return {name: spoil(values.astype(np.float32)) for name, values in session.run(feeds).items()}
 
-    row = measure(run, pool, 2, Rules(min_seconds=0, min_runs=9), Clock(1.0))
+    row = measure(Subject(run, pool), 2, Rules(min_seconds=0, min_runs=9), clock=Clock(1.0))
     assert not row.valid
     assert not row.outputs_agree
     assert "outputs differ from the golden ones" in row.reasons[-1]
@@ -152,7 +161,9 @@ def test_no_model(tmp_path: Path) -> None:
 
 
 def test_single_stream_makes_the_runs_that_its_percentile_needs(session: Session, pool: InputPool) -> None:
-    row = measure(session.run, pool, 1, Rules(min_seconds=0, min_runs=9), Clock(1.0), "single-stream")
+    row = measure(
+        Subject(session.run, pool), 1, Rules(min_seconds=0, min_runs=9), scenario="single-stream", clock=Clock(1.0)
+    )
     assert (row.scenario, row.runs, row.p90_ms, row.p95_ms) == ("single-stream", 64, 1000, None)
 
 
@@ -160,7 +171,7 @@ class TestServer:
     RULES = Rules(min_seconds=0.02, min_runs=9)
 
     def test_enough_samples_for_the_99th_percentile(self, session: Session, pool: InputPool) -> None:
-        row = measure_server(session.run, pool, self.RULES, rate=2000, target_ms=10_000)
+        row = measure_server(Subject(session.run, pool), self.RULES, rate=2000, target_ms=10_000)
         assert row.runs == 662
         assert row.p99_ms is not None
         assert row.p99_ms >= row.median_ms > 0
@@ -176,7 +187,7 @@ class TestServer:
             time.sleep(0.001)
             return session.run(feeds)
 
-        row = measure_server(slow, pool, self.RULES, rate=4000, target_ms=100)
+        row = measure_server(Subject(slow, pool), self.RULES, rate=4000, target_ms=100)
         assert not row.valid
         assert any("99th percentile may be" in reason and "target 100" in reason for reason in row.reasons)
         assert row.p99_ms is not None
@@ -186,7 +197,7 @@ class TestServer:
         def wrong(feeds: Any) -> Any:
             return {name: values + np.float32(2) for name, values in session.run(feeds).items()}
 
-        row = measure_server(wrong, pool, self.RULES, rate=5000, target_ms=10_000)
+        row = measure_server(Subject(wrong, pool), self.RULES, rate=5000, target_ms=10_000)
         assert any("outputs differ" in reason for reason in row.reasons)
 
 
@@ -241,9 +252,9 @@ def test_a_foreign_model_that_computes_something_else_is_invalid(tmp_path: Path)
         outputs = model.run(feeds)
         return {**outputs, "m": outputs["m"] * np.float32(1.1)}
 
-    row = measure(wrong, ReferencePool(model), 3, Rules(min_seconds=0, min_runs=9), Clock(1.0))
+    row = measure(Subject(wrong, ReferencePool(model)), 3, Rules(min_seconds=0, min_runs=9), clock=Clock(1.0))
     assert not row.outputs_agree
-    right = measure(model.run, ReferencePool(model), 3, Rules(min_seconds=0, min_runs=9), Clock(1.0))
+    right = measure(Subject(model.run, ReferencePool(model)), 3, Rules(min_seconds=0, min_runs=9), clock=Clock(1.0))
     assert right.valid
 
 

@@ -17,15 +17,18 @@ __all__ = ["Comparison", "compare", "judge"]
 NOISE = 0.05
 """By how much the speed of one model differs between two runs on one quiet machine, at worst."""
 
+_KEY = ("scenario", "scope", "batch_size")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Speed of B over speed of A, for one scenario and batch size.
+    """Speed of B over speed of A, for one scenario, scope and batch size.
 
     Attributes:
         a: Model file of A.
         b: Model file of B.
         scenario: ``offline``, ``single-stream`` or ``server``.
+        scope: ``model`` or ``end-to-end``.
         batch_size: Images in one run.
         ratio: Above 1: B is faster.
         low: Lower end of its 95 % bootstrap interval.
@@ -37,6 +40,7 @@ class Comparison:
     a: str
     b: str
     scenario: str
+    scope: str
     batch_size: int
     ratio: float
     low: float
@@ -46,7 +50,7 @@ class Comparison:
 
 
 def compare(a: str | Path, b: str | Path, *, noise: float = NOISE) -> tuple[Comparison, ...]:
-    """Compare two files that ``medsynth benchmark`` wrote, row by row (same scenario and batch size).
+    """Compare two files that ``medsynth benchmark`` wrote, row by row (same scenario, scope and batch size).
 
     The interval resamples stretches of consecutive runs, because neighbours are alike; what differs between whole runs
     it cannot see, hence ``noise``. :func:`medsynth.benchmark.duel.duel` measures that as well.
@@ -57,8 +61,8 @@ def compare(a: str | Path, b: str | Path, *, noise: float = NOISE) -> tuple[Comp
         noise: B is slower if all of the interval lies below 1 - ``noise``, faster if all lies above 1 + ``noise``.
 
     Returns:
-        One comparison for each row that both have. Where each file holds one model these are compared, else models of
-        the same file name.
+        One comparison for each row that both have. Where each file holds one model on one device these are compared,
+        else models of the same file name on the same device.
 
     Raises:
         ConfigError: A file is no benchmark, or they have no row in common.
@@ -68,27 +72,26 @@ def compare(a: str | Path, b: str | Path, *, noise: float = NOISE) -> tuple[Comp
     found: list[Comparison] = []
     for model_a in models_a:
         for model_b in models_b:
-            if single or model_a["model"]["file"] == model_b["model"]["file"]:
+            if single or _names(model_a) == _names(model_b):
                 found += _rows(model_a, model_b, noise)
     if not found:
         raise ConfigError(
-            f"{a} and {b} have no row in common (same model file, scenario and batch size). "
+            f"{a} and {b} have no row in common (same model file, device, scenario and batch size). "
             "Measure both with the same --scenario and --batch-sizes."
         )
     return tuple(found)
 
 
 def _rows(a: Mapping[str, Any], b: Mapping[str, Any], noise: float) -> Iterator[Comparison]:
-    others = {(row["scenario"], row["batch_size"]): row for row in b["batches"]}
+    others = {tuple(row[key] for key in _KEY): row for row in b["batches"]}
     for row in a["batches"]:
-        other = others.get((row["scenario"], row["batch_size"]))
+        other = others.get(tuple(row[key] for key in _KEY))
         if other is not None:
             ratio, low, high = ratio_interval(row["latencies_ms"], other["latencies_ms"])
             yield Comparison(
                 a=a["model"]["file"],
                 b=b["model"]["file"],
-                scenario=row["scenario"],
-                batch_size=row["batch_size"],
+                **{key: row[key] for key in _KEY},
                 ratio=ratio,
                 low=low,
                 high=high,
@@ -104,6 +107,10 @@ def judge(low: float, high: float, noise: float) -> Literal["faster", "same", "s
     return "faster" if low > 1 + noise else "same"
 
 
+def _names(model: Mapping[str, Any]) -> tuple[Any, Any]:
+    return model["model"]["file"], model["device"]
+
+
 def _read(path: Path) -> list[dict[str, Any]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -111,7 +118,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
         schema = content["schema"]
         if schema == SCHEMA:
             for model in models:
-                _ = model["model"]["file"], [(row["scenario"], row["latencies_ms"]) for row in model["batches"]]
+                _ = _names(model), [[row[key] for key in (*_KEY, "latencies_ms")] for row in model["batches"]]
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror or error}).") from error
     except (ValueError, KeyError, TypeError) as error:

@@ -82,6 +82,7 @@ def duel(
         a=Path(a).name,
         b=Path(b).name,
         scenario="offline",
+        scope="model",
         batch_size=batch_size,
         ratio=median(ratios),
         low=low,

@@ -1,8 +1,4 @@
-"""What is fed while the clock runs, never zeros, and what must come out.
-
-For artefacts of ours real images or noise in shuffled order with golden rows among them (:class:`InputPool`); for other
-models noise, of which plain onnxruntime on the CPU says beforehand what it gives (:class:`ReferencePool`).
-"""
+"""What is fed while the clock runs, never zeros, and what must come out."""
 
 from __future__ import annotations
 
@@ -11,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from medsynth.artifact.golden import CpuRunner, golden_inputs, golden_values, largest_difference, remake_inputs
-from medsynth.errors import ArtifactError, ConfigError
+from medsynth.artifact.golden import golden_inputs, golden_values, largest_difference, remake_inputs
+from medsynth.errors import ArtifactError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,27 +16,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from medsynth.artifact import Metadata
-    from medsynth.artifact.contract import TensorInfo
-    from medsynth.infer.model import OpenModel
 
-__all__ = ["Batch", "InputPool", "Pool", "ReferencePool"]
+__all__ = ["Batch", "GoldenRows", "InputPool", "Pool"]
 
 _POOL_SEED = 1
 _POOL_SIZE = 12
-# Not below this many golden rows in a batch of any size: what is timed is also what is checked.
-_GOLDEN_ROWS = 1
-_REFERENCE_BATCHES = 3
-# Of the largest value: above what TF32 and float16 cost, far below what a wrong result costs.
-_REFERENCE_TOLERANCE = 0.02
+# One row in so many is a golden one: what is timed is also what is checked.
+_SPACING = 8
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Batch:
-    """One batch: its feeds, and which row with known outputs stands in which slot."""
+    """One batch: its feeds, which row with known outputs stands in which slot, and how many images it counts for."""
 
-    feeds: Mapping[str, NDArray[Any]]
+    feeds: Any
     slots: NDArray[np.int64]
     golden_rows: NDArray[np.int64]
+    counted: int
 
 
 class Pool(Protocol):
@@ -48,119 +40,93 @@ class Pool(Protocol):
 
     Attributes:
         tolerance: Largest difference from the known outputs that is allowed.
+        least_images: So many must be timed for one row with known outputs to be among them.
     """
 
     tolerance: float
+    least_images: int
 
     def batch(self, size: int) -> Batch:
-        """A fresh batch."""
+        """The next batch."""
 
     def difference(self, batch: Batch, outputs: Mapping[str, NDArray[Any]]) -> float:
         """How far the outputs of the checked rows are from what is known."""
 
 
-class InputPool:
-    """Draws shuffled batches for a model and checks what comes out for the golden rows in them.
+class GoldenRows:
+    """The golden inputs of an artefact, and what it records for them.
 
     Attributes:
-        tolerance: Largest difference from the golden outputs that is allowed.
+        inputs: By name, with ``count`` rows each.
+        count: How many.
+        tolerance: Largest difference from the recorded outputs that is allowed.
 
     Raises:
-        ArtifactError: The artefact has no golden inputs, or they cannot be remade.
+        ArtifactError: The artefact has none, or they cannot be remade.
     """
 
-    def __init__(self, metadata: Metadata, *, latent: int, seed: int = 0) -> None:
-        golden = metadata.golden
-        if golden is None:
+    def __init__(self, metadata: Metadata, *, latent: int = 0) -> None:
+        if metadata.golden is None:
             raise ArtifactError("the metadata has no golden inputs. Write the file again with medsynth export.")
-        self.tolerance = golden.tolerance
-        self._output = golden.output
-        self._golden = remake_inputs(metadata, latent=latent)
+        self.inputs = remake_inputs(metadata, latent=latent)
+        self.tolerance = metadata.golden.tolerance
+        self._output = metadata.golden.output
         self._values = golden_values(metadata)
-        self._others = golden_inputs(golden.recipe, _POOL_SEED, _POOL_SIZE, metadata, latent=latent)
-        self._random = np.random.default_rng(seed)
-
-    def batch(self, size: int) -> Batch:
-        """A fresh batch: at least one golden row, the rest drawn at random, all in random order."""
-        slots = self._random.permutation(size)[: max(_GOLDEN_ROWS, size // 8)]
-        rows = self._random.integers(len(self._values), size=len(slots))
-        drawn = self._random.integers(_POOL_SIZE, size=size)
-        feeds = {}
-        for name, values in self._others.items():
-            feeds[name] = values[drawn]
-            feeds[name][slots] = self._golden[name][rows]
-        return Batch(feeds, slots, rows)
+        self.count = len(self._values)
 
     def difference(self, batch: Batch, outputs: Mapping[str, NDArray[Any]]) -> float:
         """Largest difference between the golden rows' outputs and what was recorded for them."""
         return largest_difference(outputs[self._output][batch.slots], self._values[batch.golden_rows])
 
 
-class ReferencePool:
-    """Noise for any model, and the outputs that plain onnxruntime on the CPU gives for it.
+class InputPool:
+    """Draws shuffled batches for an artefact: one row in eight is a golden one, at least one in the first batch.
 
-    Differences are fractions of the largest value of an output, whatever its unit.
+    Attributes:
+        tolerance: Largest difference from the golden outputs that is allowed.
+        least_images: So many must be timed for a golden row to be among them.
+
+    Raises:
+        ArtifactError: The artefact has no golden inputs, or they cannot be remade.
     """
 
-    tolerance = _REFERENCE_TOLERANCE
+    least_images = _SPACING
 
-    def __init__(self, model: OpenModel, *, image_size: int | None = None, seed: int = 0) -> None:
-        """Prepare for a model.
+    def __init__(
+        self, metadata: Metadata, *, latent: int = 0, images: NDArray[np.uint8] | None = None, seed: int = 0
+    ) -> None:
+        """Prepare for an artefact.
 
         Args:
-            model: Any open model.
-            image_size: Length of free axes other than the first.
-            seed: Of the noise.
-
-        Raises:
-            ArtifactError: An input of text or of another kind that noise cannot fill.
+            metadata: Of the artefact.
+            latent: Length of a generator's noise row.
+            images: uint8 (n, height, width, channels), drawn from beside the golden ones; phantom images or noise
+                where there are none.
+            seed: Of the order.
         """
-        self._model = model
-        self._image_size = image_size
+        self._golden = GoldenRows(metadata, latent=latent)
+        self.tolerance = self._golden.tolerance
+        if images is not None:
+            self._others = {"images": images}
+        else:
+            assert metadata.golden is not None
+            self._others = golden_inputs(metadata.golden.recipe, _POOL_SEED, _POOL_SIZE, metadata, latent=latent)
         self._random = np.random.default_rng(seed)
-        self._known: dict[int, list[tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]]] = {}
+        self._drawn = 0
 
     def batch(self, size: int) -> Batch:
-        """One of a few batches of this size; the outputs of each are computed when the size is first asked for."""
-        if size not in self._known:
-            reference = CpuRunner(str(self._model.path))
-            drawn = [
-                {info.name: self._draw(info, size) for info in self._model.inputs} for _ in range(_REFERENCE_BATCHES)
-            ]
-            self._known[size] = [(feeds, reference.run(feeds)) for feeds in drawn]
-        chosen = int(self._random.integers(_REFERENCE_BATCHES))
-        return Batch(self._known[size][chosen][0], np.arange(size), np.full(size, chosen))
+        """A fresh batch, all rows in random order."""
+        due = -(-(self._drawn + size) // _SPACING) - -(-self._drawn // _SPACING)
+        self._drawn += size
+        slots = self._random.permutation(size)[:due]
+        rows = self._random.integers(self._golden.count, size=due)
+        drawn = self._random.integers(len(next(iter(self._others.values()))), size=size)
+        feeds = {}
+        for name, values in self._others.items():
+            feeds[name] = values[drawn]
+            feeds[name][slots] = self._golden.inputs[name][rows]
+        return Batch(feeds, slots, rows, size)
 
     def difference(self, batch: Batch, outputs: Mapping[str, NDArray[Any]]) -> float:
-        """Largest difference of any output, as a fraction of its largest value."""
-        _, known = self._known[len(batch.slots)][int(batch.golden_rows[0])]
-        return max(
-            largest_difference(outputs[name], values.astype(np.float64)) / max(float(np.abs(values).max()), 1e-12)
-            for name, values in known.items()
-        )
-
-    def _draw(self, info: TensorInfo, size: int) -> NDArray[Any]:
-        shape = self._shape(info, size)
-        if info.dtype in {"float32", "float16", "float64"}:
-            return self._random.random(shape, np.float32).astype(info.dtype)
-        if info.dtype == "uint8":
-            return self._random.integers(0, 256, shape, np.uint8)
-        if info.dtype in {"bool", "int8", "int16", "int32", "int64"}:
-            # 0 and 1 are valid indices and flags of nearly everything.
-            return self._random.integers(0, 2, shape).astype(info.dtype)
-        raise ArtifactError(f"{self._model.path}: the input {info.name} {info} cannot be filled with noise.")
-
-    def _shape(self, info: TensorInfo, size: int) -> tuple[int, ...]:
-        first, *others = info.shape or (size,)
-        if isinstance(first, int) and first != size and info.shape:
-            raise ConfigError(
-                f"{self._model.path}: the input {info.name} {info} takes batches of {first} only. "
-                f"Say --batch-sizes {first}."
-            )
-        free = [axis for axis in others if not isinstance(axis, int)]
-        if free and self._image_size is None:
-            raise ConfigError(
-                f"{self._model.path}: the input {info.name} {info} has free axes besides the batch. Say --image-size N."
-            )
-        rest = tuple(axis if isinstance(axis, int) else int(self._image_size or 0) for axis in others)
-        return (size, *rest) if info.shape else ()
+        """Largest difference between the golden rows' outputs and what was recorded for them."""
+        return self._golden.difference(batch, outputs)

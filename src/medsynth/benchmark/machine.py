@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["load_average", "machine_facts", "peak_memory_mib"]
+__all__ = ["count_threads", "forget_peak_memory", "load_average", "machine_facts", "peak_memory_mib"]
+
+_PROC = Path("/proc")
 
 
 def machine_facts() -> dict[str, Any]:
@@ -21,7 +25,6 @@ def machine_facts() -> dict[str, Any]:
         "memory_gib": _memory_gib(),
         "system": f"{platform.system()} {platform.release()}",
         "machine": platform.machine(),
-        "threads": os.environ.get("ORT_INTRA_OP_NUM_THREADS", "onnxruntime's default"),
     }
 
 
@@ -30,18 +33,33 @@ def load_average() -> float | None:
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
+def forget_peak_memory() -> None:
+    """Let :func:`peak_memory_mib` count from here, where the system can (Linux); else it counts from the start."""
+    with suppress(OSError):
+        (_PROC / "self/clear_refs").write_text("5", encoding="ascii")
+
+
 def peak_memory_mib() -> float | None:
     """Most memory that this process had at once, MiB; ``None`` where unknown."""
+    peak = next(_values("self/status", "VmHWM"), None)
+    if peak is not None:
+        return round(int(peak.split()[0]) / 2**10, 1)
     try:
         import resource
     except ImportError:  # Windows
         return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(used / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def count_threads() -> int | None:
+    """Threads of this process; ``None`` where unknown."""
+    threads = next(_values("self/status", "Threads"), None)
+    return None if threads is None else int(threads)
 
 
 def _cpu_name() -> str:
-    name = next(_values("/proc/cpuinfo", "model name"), None)
+    name = next(_values("cpuinfo", "model name"), None)
     return name or platform.processor() or platform.machine()
 
 
@@ -55,14 +73,14 @@ def _cpu_quota() -> float | None:
 
 
 def _memory_gib() -> float | None:
-    kib = next(_values("/proc/meminfo", "MemTotal"), None)
+    kib = next(_values("meminfo", "MemTotal"), None)
     return round(int(kib.split()[0]) / 2**20, 1) if kib else None
 
 
-def _values(path: str, key: str) -> Any:
-    if not sys.platform.startswith("linux"):
-        return
-    for line in Path(path).read_text(encoding="utf-8").splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() == key:
-            yield value.strip()
+def _values(name: str, key: str) -> Iterator[str]:
+    """What stands behind a key in a file of the process file system; nothing where there is none."""
+    with suppress(OSError):
+        for line in (_PROC / name).read_text(encoding="utf-8").splitlines():
+            found, _, value = line.partition(":")
+            if found.strip() == key:
+                yield value.strip()

@@ -29,29 +29,31 @@ __all__ = ["count_flop", "judged", "measure_peak"]
 MOST = 1.2
 """Above this share of the measured peak a figure is refused."""
 
+# Of the values and of the weights.
+_TYPES = {"fp32": (np.float32, np.float32), "fp16": (np.float16, np.float16), "int8": (np.uint8, np.int8)}
 _RUNS = 6
 _LAYERS = 3
 _LARGE_TENSOR = 4096
 # Matrix side; images, channels and side of the convolution: some 0.1 s a run.
 _SIZES = {"cpu": (1536, (4, 64, 112)), "cuda": (8192, (64, 256, 56)), "tensorrt": (8192, (64, 256, 56))}
+# Each value that comes out is rescaled, which weighs more than the products where channels are few.
+_INTEGER_SIZES = (1536, (4, 256, 28))
 
 
 def count_flop(path: Path, image_size: int | None = None) -> float | None:
-    """Floating-point operations for one image: two for each multiplication in convolutions and matrix products.
+    """Operations for one image: two for each multiplication in convolutions and matrix products, quantised ones too.
 
     Args:
         path: Any ONNX file; its weights are not looked at.
         image_size: Length of free axes other than the first.
 
     Returns:
-        ``None`` where shapes cannot be inferred, or the file works in integers.
+        ``None`` where shapes cannot be inferred, or there is nothing to count.
     """
     import onnx
 
     try:
         model = onnx.load(str(path), load_external_data=False)
-        if any(node.op_type.startswith(("Quantize", "QLinear")) for node in model.graph.node):
-            return None
         _fix_shapes(model, image_size)
         graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
         shapes = {
@@ -86,11 +88,14 @@ def _fix_shapes(model: onnx.ModelProto, image_size: int | None) -> None:
 
 
 def _node_flop(node: onnx.NodeProto, shapes: Mapping[str, Sequence[int]]) -> float:
-    if node.op_type == "Conv":
-        return 2.0 * math.prod(shapes[node.output[0]]) * math.prod(shapes[node.input[1]][1:])
-    if node.op_type == "ConvTranspose":
-        return 2.0 * math.prod(shapes[node.input[0]]) * math.prod(shapes[node.input[1]][1:])
-    if node.op_type in {"MatMul", "Gemm"}:
+    # Quantised operators have a scale and a zero point behind each operand.
+    second = 3 if node.op_type.startswith("QLinear") else 1
+    kind = node.op_type.removeprefix("QLinear").removesuffix("Integer")
+    if kind == "Conv":
+        return 2.0 * math.prod(shapes[node.output[0]]) * math.prod(shapes[node.input[second]][1:])
+    if kind == "ConvTranspose":
+        return 2.0 * math.prod(shapes[node.input[0]]) * math.prod(shapes[node.input[second]][1:])
+    if kind in {"MatMul", "Gemm"}:
         inner = shapes[node.input[0]]
         transposed = any(attribute.name == "transA" and attribute.i for attribute in node.attribute)
         return 2.0 * math.prod(shapes[node.output[0]]) * inner[0 if transposed else -1]
@@ -102,12 +107,12 @@ def measure_peak(device: str, precision: str = "fp32") -> float | None:
 
     Args:
         device: ``cpu``, ``cuda`` or ``tensorrt``.
-        precision: ``fp32`` or ``fp16``; others have no such probe and give ``None``.
+        precision: ``fp32``, ``fp16``, or on the CPU ``int8`` (unsigned activations, signed weights); others have no
+            such probe and give ``None``.
     """
-    if precision not in {"fp32", "fp16"}:
+    if precision not in _TYPES or (precision == "int8" and device != "cpu"):
         return None
-    dtype = np.dtype(np.float32 if precision == "fp32" else np.float16)
-    side, (images, channels, width) = _SIZES[device]
+    side, (images, channels, width) = _INTEGER_SIZES if precision == "int8" else _SIZES[device]
     matrix = 2.0 * side**3
     convolution = 2.0 * images * width**2 * channels**2 * 9
     probes = (
@@ -115,41 +120,52 @@ def measure_peak(device: str, precision: str = "fp32") -> float | None:
         ("Conv", [images, channels, width, width], [channels, channels, 3, 3], convolution),
     )
     return max(
-        _LAYERS * flop / _best_seconds(_probe(operator, shape, weight, dtype), device, dtype)
+        _LAYERS * flop / _best_seconds(_probe(operator, shape, weight, precision), device, precision)
         for operator, shape, weight, flop in probes
     )
 
 
-def _probe(operator: str, shape: list[int], weight: list[int], dtype: np.dtype[Any]) -> bytes:
+def _probe(operator: str, shape: list[int], weight: list[int], precision: str) -> bytes:
     """A chain of one operator on data that stay on the device: a factor goes in, the largest value comes out."""
     from onnx import helper, numpy_helper
 
     random = np.random.default_rng(0)
-    kind = helper.np_dtype_to_tensor_dtype(dtype)
+    data, kernel = random.standard_normal(shape, np.float32), random.standard_normal(weight, np.float32)
+    spread = math.sqrt(math.prod(weight[1:]) if operator == "Conv" else weight[0])
     attributes: dict[str, Any] = {"pads": [1] * 4} if operator == "Conv" else {}
-    scale = 1 / math.sqrt(math.prod(weight[1:]))  # Keeps the size of values from layer to layer.
-    nodes = [helper.make_node("Mul", ["data", "factor"], ["x0"])]
-    nodes += [helper.make_node(operator, [f"x{n}", "weight"], [f"x{n + 1}"], **attributes) for n in range(_LAYERS)]
+    constants: dict[str, Any] = {}
+    first, operands = "Mul", ["weight"]
+    if precision == "int8":
+        # A standard deviation is 32 steps: of what goes in, of the weights, and of what comes out.
+        data, kernel = (32 * data + 128).clip(0, 255), (32 * kernel).clip(-127, 127)
+        constants = {"step": np.float32(1 / 32), "out": np.float32(spread / 32)}
+        constants |= {"middle": np.uint8(128), "zero": np.int8(0)}
+        first, operator = "BitwiseOr", f"QLinear{operator}"
+        operands = ["step", "middle", "weight", "step", "zero", "out", "middle"]
+    else:
+        kernel /= spread  # Keeps the size of values from layer to layer.
+    values, weights = _TYPES[precision]
+    constants |= {"data": data.astype(values), "weight": kernel.astype(weights)}
+    nodes = [helper.make_node(first, ["data", "factor"], ["x0"])]
+    nodes += [helper.make_node(operator, [f"x{n}", *operands], [f"x{n + 1}"], **attributes) for n in range(_LAYERS)]
     nodes.append(helper.make_node("ReduceMax", [f"x{_LAYERS}"], ["largest"], keepdims=0))
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(values))
     graph = helper.make_graph(
         nodes,
         "peak",
         [helper.make_tensor_value_info("factor", kind, [1])],
         [helper.make_tensor_value_info("largest", kind, [])],
-        [
-            numpy_helper.from_array(random.standard_normal(shape, np.float32).astype(dtype), "data"),
-            numpy_helper.from_array((scale * random.standard_normal(weight, np.float32)).astype(dtype), "weight"),
-        ],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     return bytes(model.SerializeToString())
 
 
-def _best_seconds(model: bytes, device: str, dtype: np.dtype[Any]) -> float:
+def _best_seconds(model: bytes, device: str, precision: str) -> float:
     session = import_onnxruntime().InferenceSession(
         model, session_options(), providers=[PROVIDERS[device]], enable_fallback=0
     )
-    factor = np.ones(1, dtype)
+    factor = np.ones(1, _TYPES[precision][0])
     seconds = []
     for _ in range(_RUNS):
         began = time.perf_counter()

@@ -1,10 +1,4 @@
-"""What a benchmark found, and its JSON.
-
-Schema 1: ``schema``, ``machine`` (processor, cores, memory, system) and ``models``: for each ``model`` (file, sha256,
-content_hash, task, precision), ``device``, ``provider``, ``nodes`` (per provider), ``versions``, ``load_seconds``,
-``load_average`` (before, after), ``peak_memory_mib`` (of the process), ``gflop_per_image``,
-``peak_gflop_per_second`` and ``batches``: the fields of :class:`BatchResult`.
-"""
+"""What a benchmark found, and its JSON, whose keys are listed on the reference page of the benchmark."""
 
 from __future__ import annotations
 
@@ -17,11 +11,13 @@ from medsynth.benchmark.machine import machine_facts
 from medsynth.outputs import write_json
 
 if TYPE_CHECKING:
+    from medsynth.benchmark.conditions import Conditions
     from medsynth.benchmark.duel import Duel
+    from medsynth.benchmark.load import Other
 
-__all__ = ["SCHEMA", "BatchResult", "BenchmarkReport", "write_duels", "write_reports"]
+__all__ = ["SCHEMA", "BatchResult", "BenchmarkReport", "Unmeasured", "write_duels", "write_reports"]
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +26,7 @@ class BatchResult:
 
     Attributes:
         scenario: ``offline``, ``single-stream`` or ``server``.
+        scope: ``model``: from prepared pixels; ``end-to-end``: from files.
         batch_size: Images in one run.
         valid: Whether the numbers may be quoted.
         reasons: Why not.
@@ -37,7 +34,7 @@ class BatchResult:
         warmup_runs: Runs until the latency was stable; not counted below.
         runs: Runs that were timed, every one of them counted.
         seconds: Their sum.
-        images_per_second: Images over that sum.
+        images_per_second: Images over that sum; end to end without the golden ones, which are not decoded.
         median_ms: Median latency of one run, milliseconds.
         p90_ms: Upper bound of the 90th percentile (99 % confidence); ``None``: fewer than 64 runs.
         p95_ms: Likewise; ``None``: fewer than 130.
@@ -46,6 +43,9 @@ class BatchResult:
         largest_difference: Of these from what the file records.
         tolerance: How large it may be.
         foreign_cores: Processors' worth of time that other processes used; ``None``: not known.
+        other_processes: The busiest of them.
+        before: The machine before the first run.
+        after: The machine right after the last one.
         latencies_ms: Latency of every timed run, in order.
         rate: Arrivals in a second (``server``).
         target_ms: What the 99th percentile had to keep (``server``).
@@ -53,6 +53,7 @@ class BatchResult:
     """
 
     scenario: str
+    scope: str
     batch_size: int
     valid: bool
     reasons: tuple[str, ...]
@@ -69,6 +70,9 @@ class BatchResult:
     largest_difference: float
     tolerance: float
     foreign_cores: float | None
+    other_processes: tuple[Other, ...]
+    before: Conditions
+    after: Conditions
     latencies_ms: tuple[float, ...]
     rate: float | None = None
     target_ms: float | None = None
@@ -81,34 +85,53 @@ class BatchResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unmeasured:
+    """What was asked for and could not be measured.
+
+    Attributes:
+        model: Name of the file; ``None``: the device does not work, whatever the model.
+        device: On which it was tried.
+        batch_size: For which the memory did not suffice; ``None``: the device does not work at all.
+        reason: Why, and how to mend it.
+    """
+
+    model: str | None
+    device: str
+    batch_size: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BenchmarkReport:
     """Timing of one model on one device.
 
     Attributes:
-        facts: Model, device, provider, nodes per provider, versions.
+        facts: Model, device, provider and its options, nodes per provider, versions.
+        threads: That run the model on the CPU: those that opening it started, and the caller's; ``None``: not known.
         load_seconds: From the file to a session that can run, onnxruntime itself imported before.
-        load_average: Processes that wanted to run, before and after.
-        peak_memory_mib: Most memory that the process had at once.
+        peak_memory_mib: Most memory that the process had at once, this model open; of a GPU ``after`` in the rows says.
         gflop_per_image: Counted in convolutions and matrix products; ``None``: cannot be counted.
         peak_gflop_per_second: The better of a large matrix product and a large convolution in the same run and
             precision; ``None``: no probe for this precision.
-        batches: One result for each batch size.
+        batches: One result for each batch size and scope.
+        unmeasured: Batch sizes for which memory ran out.
     """
 
     facts: Mapping[str, Any]
+    threads: int | None
     load_seconds: float
-    load_average: tuple[float | None, float | None]
     peak_memory_mib: float | None
     gflop_per_image: float | None
     peak_gflop_per_second: float | None
     batches: tuple[BatchResult, ...]
+    unmeasured: tuple[Unmeasured, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """One entry of ``models`` in the JSON."""
         return {
             **self.facts,
+            "threads": self.threads,
             "load_seconds": self.load_seconds,
-            "load_average": list(self.load_average),
             "peak_memory_mib": self.peak_memory_mib,
             "gflop_per_image": self.gflop_per_image,
             "peak_gflop_per_second": self.peak_gflop_per_second,
@@ -120,9 +143,18 @@ class BenchmarkReport:
         write_reports([self], path)
 
 
-def write_reports(reports: Sequence[BenchmarkReport], path: str | Path) -> None:
+def write_reports(reports: Sequence[BenchmarkReport], path: str | Path, unmeasured: Sequence[Unmeasured] = ()) -> None:
     """Write the JSON of several models, measured on this machine, atomically."""
-    write_json(path, {"schema": SCHEMA, "machine": machine_facts(), "models": [report.to_dict() for report in reports]})
+    missing = [*unmeasured, *(each for report in reports for each in report.unmeasured)]
+    write_json(
+        path,
+        {
+            "schema": SCHEMA,
+            "machine": machine_facts(),
+            "models": [report.to_dict() for report in reports],
+            "unmeasured": [asdict(each) for each in missing],
+        },
+    )
 
 
 def write_duels(duels: Sequence[Duel], path: str | Path) -> None:

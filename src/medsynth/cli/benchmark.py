@@ -2,39 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from medsynth.cli.compare import show_verdicts
-from medsynth.cli.infer import Device
 
 if TYPE_CHECKING:
-    from medsynth.benchmark import BenchmarkReport
+    from medsynth.benchmark import BenchmarkReport, Unmeasured
 
 __all__ = ["benchmark"]
 
 
 def benchmark(
-    models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="Any .onnx files.")],
+    models: Annotated[list[Path], typer.Argument(metavar="MODEL", help="Any .onnx files, one for each precision.")],
     out: Annotated[Path, typer.Option("--out", help="The JSON file to write.")],
-    device: Device = "auto",
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda or tensorrt; several (cpu,cuda): all that work.")
+    ] = "auto",
     batch_sizes: Annotated[str, typer.Option(help="Images in one run, separated by commas (offline).")] = "1,8,32",
+    images: Annotated[
+        Path | None,
+        typer.Option(help="A folder or CSV of real images: fed to the model, and measured from file to result too."),
+    ] = None,
     scenario: Annotated[str, typer.Option(help="offline, single-stream or server, as MLPerf names them.")] = "offline",
     rate: Annotated[float | None, typer.Option(help="Server: images that arrive in a second, at random.")] = None,
     target_ms: Annotated[float | None, typer.Option(help="Server: what the 99th percentile must keep.")] = None,
     image_size: Annotated[int | None, typer.Option(min=1, help="Foreign model: height and width if free.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="A picture of it too: .png, .svg or .pdf.")] = None,
     vs: Annotated[
         Path | None, typer.Option(metavar="OTHER", help="Measure MODEL (A) and OTHER (B) in turns, in fresh processes.")
     ] = None,
 ) -> None:
     """Time models on this machine. Exit 1 if one computes something else than it should, or --vs OTHER is slower.
 
-    Example: medsynth benchmark classifier.onnx --batch-sizes 1,8,32 --out timing.json
+    Example: medsynth benchmark classifier.onnx --images scans/ --batch-sizes 1,8,32 --out timing.json
+
+    A sweep: medsynth benchmark fp32.onnx int8.onnx --device cpu,cuda --out timing.json --plot timing.png
     """
     from medsynth.benchmark import benchmark as measure
-    from medsynth.benchmark import write_reports
+    from medsynth.benchmark import working_devices, write_reports
     from medsynth.errors import CheckFailedError, ConfigError
     from medsynth.outputs import ensure_folder
     from medsynth.progress import progress_bar
@@ -45,23 +54,35 @@ def benchmark(
         raise ConfigError(f"--batch-sizes must be whole numbers separated by commas. Got {batch_sizes!r}.") from None
     ensure_folder(out.parent)
     if vs is not None:
-        given = (scenario != "offline", rate, target_ms, image_size, len(models) > 1)
-        if any(given):
-            raise ConfigError("--vs takes one MODEL, --batch-sizes and --device only.")
+        if any((scenario != "offline", images, rate, target_ms, image_size, plot, len(models) > 1, "," in device)):
+            raise ConfigError("--vs takes one MODEL, --batch-sizes and one --device only.")
         _duel(models[0], vs, sizes, device, out)
         return
+    if plot is not None:
+        from medsynth.benchmark.plot import check_plot_path
+
+        check_plot_path(plot)
+        ensure_folder(plot.parent)
     options: dict[str, Any] = {
+        "images": images,
         "scenario": scenario,
         "rate": rate,
         "target_ms": target_ms,
         "image_size": image_size,
     }
+    working, broken = working_devices([name.strip() for name in device.split(",")])
     reports = []
     for model in models:
-        with progress_bar(f"benchmark {model.name}", "batch sizes") as report:
-            reports.append(measure(model, sizes, device, **options, on_progress=report))
-    write_reports(reports, out)
-    _show(reports)
+        for name in working:
+            with progress_bar(f"benchmark {model.name} on {name}", "rows") as report:
+                reports.append(measure(model, sizes, name, **options, on_progress=report))
+    write_reports(reports, out, broken)
+    _show(reports, broken)
+    if plot is not None:
+        from medsynth.benchmark.plot import plot_reports
+
+        plot_reports(reports, plot)
+        typer.echo(f"{plot}: written.")
     typer.echo(f"{out}: written.")
     wrong = [report for report in reports for row in report.batches if not row.outputs_agree]
     if wrong:
@@ -82,24 +103,48 @@ def _duel(a: Path, b: Path, sizes: list[int], device: str, out: Path) -> None:
     show_verdicts([each.comparison for each in duels])
 
 
-def _show(reports: list[BenchmarkReport]) -> None:
+def _show(reports: Sequence[BenchmarkReport], broken: Sequence[Unmeasured]) -> None:
+    """A table for each model and device that fits 80 columns; what spoils a row stands below it."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=f"on {reports[0].facts['provider']}; n: too few runs to say", title_justify="left")
-    for column in ("model", "scenario", "batch", "images/s", "median ms", "p90 ms", "p99 ms", "of peak", "runs", ""):
-        table.add_column(column, justify="left" if column in {"model", "scenario", ""} else "right", overflow="fold")
+    console = Console(highlight=False)
     for report in reports:
+        model = report.facts["model"]
+        scenario = report.batches[0].scenario
+        console.print(Text(f"{model['file']} ({model['precision']}) on {report.facts['device']}, {scenario}", "bold"))
+        table = Table(box=None, pad_edge=False)
+        table.add_column("")
+        for column in ("batch", "images/s", "median ms", "p90 ms", "p99 ms", "of peak", "runs"):
+            table.add_column(column, justify="right", no_wrap=True)
+        table.add_column("")
         for row in report.batches:
             table.add_row(
-                str(report.facts["model"]["file"]),
-                row.scenario,
+                row.scope,
                 str(row.batch_size),
                 f"{row.images_per_second:.1f}",
                 f"{row.median_ms:.2f}",
-                *("n" if bound is None else f"<= {bound:.2f}" for bound in (row.p90_ms, row.p99_ms)),
+                *("n" if bound is None else f"{bound:.2f}" for bound in (row.p90_ms, row.p99_ms)),
                 "" if row.share_of_peak is None else f"{row.share_of_peak:.0%}",
                 str(row.runs),
-                "" if row.valid else f"INVALID: {'; '.join(row.reasons)}",
+                "" if row.valid else "INVALID",
             )
-    Console().print(table)
+        console.print(table)
+        for row in report.batches:
+            if not row.valid:
+                reasons = "; ".join(row.reasons)
+                console.print(Text(f"INVALID, {row.scope} at batch {row.batch_size}: {reasons}."), soft_wrap=False)
+        for each in report.unmeasured:
+            console.print(Text(f"Not measured, batch {each.batch_size}: {each.reason}"))
+        console.print(Text(f"Loaded in {report.load_seconds:.2f} s; {_memory(report)}.\n"))
+    for each in broken:
+        console.print(Text(f"Not measured: {each.reason}"))
+    console.print(Text("p90, p99: upper bounds that hold with 99 % confidence; n: too few runs to say."))
+
+
+def _memory(report: BenchmarkReport) -> str:
+    used = "peak memory not known" if report.peak_memory_mib is None else f"at most {report.peak_memory_mib:.0f} MiB"
+    gpus = [row.after.gpu for row in report.batches if row.after.gpu]
+    taken = [gpu.memory_mib for gpu in gpus if gpu.memory_mib is not None]
+    return f"{used}, {max(taken):.0f} MiB of the GPU" if taken else used

@@ -38,14 +38,21 @@ def show_verdicts(comparisons: Sequence[Comparison]) -> None:
 
     from medsynth.errors import CheckFailedError
 
-    table = Table(title="speed of B over speed of A", title_justify="left")
-    for column in ("A", "B", "scenario", "batch", "ratio", "95 % interval", ""):
-        table.add_column(column, overflow="fold")
-    for row in comparisons:
-        said = f"INVALID: {'; '.join(row.reasons)}" if row.verdict == "invalid" else f"B is {row.verdict}"
-        figures = (str(row.batch_size), f"{row.ratio:.3f}", f"{row.low:.3f} to {row.high:.3f}")
-        table.add_row(Text(row.a), Text(row.b), row.scenario, *figures, Text(said))
-    Console().print(table)
+    console = Console(highlight=False)
+    for a, b in dict.fromkeys((row.a, row.b) for row in comparisons):
+        console.print(Text(f"speed of {b} (B) over speed of {a} (A)", "bold"))
+        table = Table(box=None, pad_edge=False)
+        for column in ("scenario", "scope", "batch", "ratio", "95 % interval", ""):
+            table.add_column(column, justify="right" if column in {"batch", "ratio"} else "left", no_wrap=True)
+        rows = [row for row in comparisons if (row.a, row.b) == (a, b)]
+        for row in rows:
+            said = "INVALID" if row.verdict == "invalid" else f"B is {row.verdict}"
+            figures = (str(row.batch_size), f"{row.ratio:.3f}", f"{row.low:.3f} to {row.high:.3f}")
+            table.add_row(row.scenario, row.scope, *figures, said)
+        console.print(table)
+        for row in rows:
+            if row.reasons:
+                console.print(Text(f"INVALID, {row.scope} at batch {row.batch_size}: {'; '.join(row.reasons)}."))
     for row in comparisons:
         if row.verdict in {"slower", "invalid"}:
             why = "is slower" if row.verdict == "slower" else f"cannot be judged ({row.reasons[0]})"
