@@ -1,6 +1,6 @@
 """From a folder of images to a table: against the straightforward script, against the model alone, over many images.
 
-    python benchmarks/folder.py big memory kills vgg16 --out benchmarks/results/folder.json
+    python benchmarks/folder.py big vgg16 memory kills --out benchmarks/results/folder.json
 
 ``big``     2000x2000 colour images with a small model: images/s of medsynth and of the script that a tutorial shows.
 ``vgg16``   512x512 JPEG files with VGG16 at 224x224: images/s from folder to table over those of the model alone.
@@ -8,7 +8,8 @@
 ``kills``   A run over 5,000 images killed (SIGKILL) ten times at random moments and resumed.
 
 Models have random weights, images are drawn here; nothing is downloaded. Compared runs take turns (A B B A), each in a
-fresh process where that matters; every figure is the median, with the pairs beside it.
+fresh process where that matters; every figure is the median, with the pairs beside it. The share of the processors that
+others used meanwhile is recorded.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
@@ -38,7 +41,7 @@ from medsynth.images import ImageSpec
 from medsynth.infer import load_classifier, predict_folder
 
 CLASSES = ("clear", "opacity")
-PAIRS = 5
+PAIRS = 9
 
 
 def classifier(path: Path, size: int, convolutions: list[tuple[int, int]], dense: list[int]) -> Path:
@@ -175,7 +178,7 @@ def ours(model: str, folder: str, out: str, batch_size: int = 32) -> float:
     return time.perf_counter() - began
 
 
-def child(function: str, *arguments: str) -> dict[str, float]:
+def child(function: str, *arguments: str) -> dict[str, Any]:
     """Run one of our functions in a fresh process: what it returns and the peak memory in MiB."""
     done = subprocess.run(
         [sys.executable, __file__, "--child", function, *arguments], check=True, capture_output=True, text=True
@@ -183,8 +186,21 @@ def child(function: str, *arguments: str) -> dict[str, float]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
+def peak_mib() -> float:
+    """Peak resident memory of this process; getrusage would count what its parent had when it started us."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 2**10
+
+
+def processor_seconds() -> tuple[float, float]:
+    """Of the whole machine and of this benchmark (its finished children included) since they began."""
+    ticks = list(map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]))
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK"), sum(u.ru_utime + u.ru_stime for u in used)
+
+
 def big(work: Path) -> dict[str, object]:
-    model, count = tiny_cnn(work / "tiny.onnx"), 128
+    model, count = tiny_cnn(work / "tiny.onnx"), 64
     found: dict[str, object] = {}
     for suffix in ("jpg", "png"):
         folder = draw(work / suffix, count, 2000, suffix)
@@ -205,38 +221,36 @@ def big(work: Path) -> dict[str, object]:
     return found
 
 
-def alone(model: str, count: str, batch_size: str) -> float:
-    """Images/s of the model on prepared pixels, after a warm-up."""
-    loaded = load_classifier(model, device="cpu")
-    size = int(batch_size)
+def with_and_without_files(model: str, folder: str, out: str, batch_size: str) -> list[tuple[float, float]]:
+    """Images/s of the model on prepared pixels, and from folder to table, in turns of a few seconds."""
+    loaded, size, count = load_classifier(model, device="cpu"), int(batch_size), len(list(Path(folder).iterdir()))
     images = np.random.default_rng(0).integers(0, 256, (size, *loaded.image.shape), np.uint8)
-    loaded.run(images, batch_size=size)
-    began = time.perf_counter()
-    for _ in range(int(count) // size):
-        loaded.run(images, batch_size=size)
-    return int(count) / (time.perf_counter() - began)
 
+    def alone() -> None:
+        for _ in range(count // size):
+            loaded.run(images, batch_size=size)
 
-def end_to_end(model: str, folder: str, out: str, batch_size: str) -> float:
-    """Images/s from folder to table, after a warm-up."""
-    loaded = load_classifier(model, device="cpu")
-    loaded.run(np.zeros((int(batch_size), *loaded.image.shape), np.uint8), batch_size=int(batch_size))
-    began = time.perf_counter()
-    predict_folder(loaded, folder, out, batch_size=int(batch_size))
-    return len(list(Path(folder).iterdir())) / (time.perf_counter() - began)
+    def end_to_end() -> None:
+        predict_folder(loaded, folder, out, batch_size=size)
+
+    def speed(work: Callable[[], None]) -> float:
+        began = time.perf_counter()
+        work()
+        return count / (time.perf_counter() - began)
+
+    alone()  # Warm-up
+    pairs = []
+    for pair in range(2 * PAIRS):
+        order = (alone, end_to_end) if pair % 2 == 0 else (end_to_end, alone)
+        speeds = {work: speed(work) for work in order}
+        pairs.append((speeds[alone], speeds[end_to_end]))
+    return pairs
 
 
 def vgg(work: Path) -> dict[str, object]:
-    model, count, size = vgg16(work / "vgg16.onnx"), 96, 8
+    model, count, size = vgg16(work / "vgg16.onnx"), 32, 8
     folder = draw(work / "scans", count, 512, "jpg")
-    pairs = []
-    for pair in range(PAIRS):
-        turns = {
-            "alone": lambda: child("alone", str(model), str(count), str(size)),
-            "end_to_end": lambda: child("end_to_end", str(model), str(folder), str(work / "vgg.csv"), str(size)),
-        }
-        speeds = {name: turns[name]()["result"] for name in (list(turns) if pair % 2 == 0 else reversed(turns))}
-        pairs.append((speeds["alone"], speeds["end_to_end"]))
+    pairs = child("with_and_without_files", str(model), str(folder), str(work / "vgg.csv"), str(size))["result"]
     return {
         "images": count,
         "batch_size": size,
@@ -276,27 +290,32 @@ def kills(work: Path) -> dict[str, object]:
     model, count, wanted = tiny_cnn(work / "killed.onnx"), 5_000, 10
     folder = draw(work / "many", count, 256, "png")
     whole, out, log = work / "whole.csv", work / "killed.csv", work / "killed.log"
-    whole_seconds = ours(str(model), str(folder), str(whole))
+    ours(str(model), str(folder), str(whole))
     choose, done = random.Random(0), 0
+    moments = sorted(choose.sample(range(count * 9 // 10), wanted))
+
+    def images_run() -> int:
+        return sum(map(int, log.read_text().split())) if log.exists() else 0
+
     command = [sys.executable, __file__, "--child", "logged", str(model), str(folder), str(out), str(log)]
-    for _ in range(20 * wanted):
+    while True:
+        before = images_run()
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         if done < wanted:
-            before = log.stat().st_size if log.exists() else 0
-            while process.poll() is None and (not log.exists() or log.stat().st_size == before):
-                time.sleep(0.001)  # Starting Python is no work that could be lost.
-            time.sleep(choose.uniform(0, 1.5 * whole_seconds / wanted))
+            # Some work is done by each run: starting Python is none that could be lost.
+            while process.poll() is None and images_run() <= max(before, moments[done]):
+                time.sleep(0.001)
+            time.sleep(choose.uniform(0, 0.1))
             process.send_signal(signal.SIGKILL)
         code = process.wait()
         done += code == -signal.SIGKILL
-        if code == 0:
+        if code != -signal.SIGKILL:
             break
-    ran = sum(map(int, log.read_text().split()))
     return {
         "images": count,
         "kills": done,
         "identical": out.read_bytes() == whole.read_bytes(),
-        "images_run": ran,
+        "images_run": images_run(),
         "allowed": count + 32 * done,
     }
 
@@ -305,8 +324,7 @@ PARTS = {"big": big, "vgg16": vgg, "memory": memory, "kills": kills}
 CHILDREN = {
     "straightforward": straightforward,
     "ours": ours,
-    "alone": alone,
-    "end_to_end": end_to_end,
+    "with_and_without_files": with_and_without_files,
     "logged": logged,
 }
 
@@ -314,8 +332,7 @@ CHILDREN = {
 def main() -> None:
     if sys.argv[1:2] == ["--child"]:
         result = CHILDREN[sys.argv[2]](*sys.argv[3:])
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-        print(json.dumps({"result": result, "peak_mib": round(peak, 1)}))
+        print(json.dumps({"result": result, "peak_mib": round(peak_mib(), 1)}))
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="+", choices=PARTS)
@@ -323,13 +340,15 @@ def main() -> None:
     options = parser.parse_args()
     found = json.loads(options.out.read_text()) if options.out.exists() else {}
     for part in options.parts:
-        before = load_average()
+        before, (machine, own), began = load_average(), processor_seconds(), time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             result = PARTS[part](Path(folder))
+        others = (processor_seconds()[0] - machine) - (processor_seconds()[1] - own)
         found[part] = {
             **result,
             "date": time.strftime("%Y-%m-%d"),
             "load_average": [before, load_average()],
+            "processor_share_of_others": round(others / (time.monotonic() - began) / (os.cpu_count() or 1), 3),
             "machine": machine_facts(),
             "versions": runtime_versions(),
         }

@@ -1,13 +1,16 @@
 """What an ONNX model reaches on a CUDA GPU: stands alone with onnxruntime-gpu, numpy and Pillow.
 
+    python gpu.py vgg16 --precision fp16 --batch-sizes 1,8,64 --out gpu-vgg16.json
     python gpu.py classifier.onnx --batch-sizes 1,8,64 --images scans/ --out gpu.json
     python gpu.py generator.onnx --batch-sizes 64 --out gpu-generator.json
 
+The word vgg16 is VGG16 at 224x224 with random weights, made here, with images that are drawn here.
 For each batch size the options of the CUDA provider that matter are tried (convolution search, NHWC, TF32, CUDA graph);
 outputs of each must agree with the CPU's. The best is timed model-only (buffers stay on the GPU) and with the copies of
 inputs and outputs; with --images also from files to results, decoding in threads beside the GPU. The peak is the best
 of a large matrix product and a large 3x3 convolution in the model's precision, in the same run. A figure above 120 %
-of it, outputs that differ or a drift make a row invalid. Where CUDA does not work nothing is measured.
+of it, outputs that differ or a drift make a row invalid. Where CUDA does not work nothing is measured; --dry-run then
+goes the whole way on the CPU with small models, to try the script, and calls every row invalid.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -41,15 +45,19 @@ DTYPES = {
 TOLERANCE = {"fp32": 2e-3, "tf32": 2e-2, "fp16": 2e-2}
 """Largest difference from the CPU, of the largest value of an output; uint8 images: 255 times that in grey levels."""
 MIN_SECONDS, MIN_RUNS, MOST_WARMUP = 3.0, 20, 50
+KINDS = {"fp32": 1, "fp16": 10}
+"""ONNX's numbers of the dtypes."""
+DEVICE = "cuda"
+"""Where buffers are; --dry-run says cpu."""
 
 
-def open_session(model: Any, options: dict[str, str] | None, device: str = "cuda") -> Any:
-    """A session that runs on the GPU or not at all."""
+def open_session(model: Any, options: dict[str, str] | None, device: str | None = None) -> Any:
+    """A session that runs on the device or not at all."""
     settings = ort.SessionOptions()
     settings.log_severity_level = 3
-    if device == "cpu":
-        return ort.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
     settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    if (device or DEVICE) == "cpu":
+        return ort.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
     session = ort.InferenceSession(
         model, settings, providers=[("CUDAExecutionProvider", options or {})], enable_fallback=0
     )
@@ -92,9 +100,9 @@ class Bound:
         for feeds in self.host:
             binding = session.io_binding()
             for name, values in feeds.items():
-                binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(values, "cuda", 0))
+                binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(values, DEVICE, 0))
             for info in session.get_outputs():
-                binding.bind_output(info.name, "cuda", 0)
+                binding.bind_output(info.name, DEVICE, 0)
             self.bindings.append(binding)
         self.turn = 0
 
@@ -118,14 +126,14 @@ class Graph(Bound):
     def __init__(self, session: Any, batch: int) -> None:
         super().__init__(session, batch, seeds=1)
         (binding,) = self.bindings
-        self.fixed = {name: ort.OrtValue.ortvalue_from_numpy(v, "cuda", 0) for name, v in self.host[0].items()}
+        self.fixed = {name: ort.OrtValue.ortvalue_from_numpy(v, DEVICE, 0) for name, v in self.host[0].items()}
         binding.clear_binding_inputs()
         for name, value in self.fixed.items():
             binding.bind_ortvalue_input(name, value)
         binding.clear_binding_outputs()
         for info in session.get_outputs():
             shape = [batch if index == 0 else axis for index, axis in enumerate(info.shape)]
-            value = ort.OrtValue.ortvalue_from_shape_and_type(shape, DTYPES[info.type], "cuda", 0)
+            value = ort.OrtValue.ortvalue_from_shape_and_type(shape, DTYPES[info.type], DEVICE, 0)
             binding.bind_ortvalue_output(info.name, value)
 
     def run_with_copies(self) -> None:
@@ -191,13 +199,13 @@ def candidates(precision: str) -> list[dict[str, str]]:
     return found
 
 
-def sweep(model: str, batch: int, precision: str) -> dict[str, Any]:
+def sweep(model: str | bytes, batch: int, precision: str) -> dict[str, Any]:
     """Try all options; the fastest whose outputs agree with the CPU's wins."""
     reference = open_session(model, None, "cpu")
     wanted = reference.run(None, draw(reference, batch, 0))
     del reference
     tried = []
-    for options in candidates(precision):
+    for options in candidates(precision)[: 2 if DEVICE == "cpu" else None]:
         kind = "tf32" if precision == "fp32" and options["use_tf32"] == "1" else precision
         entry: dict[str, Any] = {"options": options}
         try:
@@ -231,7 +239,7 @@ def sweep(model: str, batch: int, precision: str) -> dict[str, Any]:
     }
 
 
-def end_to_end(model: str, options: dict[str, str], batch: int, folder: str, size: int) -> dict[str, Any]:
+def end_to_end(model: str | bytes, options: dict[str, str], batch: int, folder: str, size: int) -> dict[str, Any]:
     """From files to outputs on the host; threads decode two batches ahead."""
     session = open_session(model, {**options, "enable_cuda_graph": "0"})
     (info,) = session.get_inputs()
@@ -257,10 +265,27 @@ def end_to_end(model: str, options: dict[str, str], batch: int, folder: str, siz
     return {"images": len(paths), "images_per_second": len(paths) / (time.perf_counter() - began)}
 
 
+def draw_files(folder: str, count: int = 64) -> str:
+    """JPEG files of 512x512 pixels: smooth, with sensor noise."""
+    random = np.random.default_rng(0)
+    for index in range(count):
+        coarse = Image.fromarray(random.integers(0, 256, (12, 12, 3), np.uint8)).resize(
+            (512, 512), Image.Resampling.BICUBIC
+        )
+        pixels = np.asarray(coarse, np.float32) + random.normal(0, 4, (512, 512, 1)).astype(np.float32)
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(Path(folder) / f"{index:03d}.jpg", quality=90)
+    return folder
+
+
 def peak(precision: str) -> dict[str, float]:
     """TFLOP/s of a large matrix product and of a large 3x3 convolution."""
     found = {}
-    for name, (model, flops) in {"matmul": _matmul(precision), "convolution": _convolution(precision)}.items():
+    small = DEVICE == "cpu"
+    models = {
+        "matmul": _matmul(precision, 128 if small else 8192),
+        "convolution": _convolution(precision, *((8, 6) if small else (256, 56))),
+    }
+    for name, (model, flops) in models.items():
         options = {"cudnn_conv_use_max_workspace": "1", "prefer_nhwc": "1"}
         bound = Bound(open_session(model, options), 64)
         best = min(_seconds(bound.run) for _ in range(60))
@@ -268,37 +293,87 @@ def peak(precision: str) -> dict[str, float]:
     return found
 
 
-def _matmul(precision: str, n: int = 8192) -> tuple[bytes, float]:
-    kind = 10 if precision == "fp16" else 1
-    node = _field(1, b"a") + _field(1, b"b") + _field(2, b"y") + _field(4, b"MatMul")
-    return _model(node, {"a": (kind, [64, n // 64, n])}, kind, {"b": [n, n]}, [64, n // 64, n]), 2.0 * n**3
+def _matmul(precision: str, n: int) -> tuple[bytes, float]:
+    shape = [64, n // 64, n]
+    model = Model(precision, {"a": (KINDS[precision], shape)}, shape)
+    model.add("MatMul", "a", model.weight("b", n, n), to="y")
+    return model.serialise(), 2.0 * n**3
 
 
-def _convolution(precision: str, channels: int = 256, side: int = 56) -> tuple[bytes, float]:
-    kind = 10 if precision == "fp16" else 1
-    pads = _field(1, b"pads") + b"".join(_number(8, 1) for _ in range(4)) + _number(20, 7)
-    node = _field(1, b"a") + _field(1, b"b") + _field(2, b"y") + _field(4, b"Conv") + _field(5, pads)
+def _convolution(precision: str, channels: int, side: int) -> tuple[bytes, float]:
     shape = [64, channels, side, side]
-    model = _model(node, {"a": (kind, shape)}, kind, {"b": [channels, channels, 3, 3]}, shape)
-    return model, 2.0 * 64 * side * side * channels * channels * 9
+    model = Model(precision, {"a": (KINDS[precision], shape)}, shape)
+    model.add("Conv", "a", model.weight("b", channels, channels, 3, 3), to="y", pads=[1] * 4)
+    return model.serialise(), 2.0 * 64 * side * side * channels * channels * 9
 
 
-def _model(node: bytes, inputs: dict[str, Any], kind: int, weights: dict[str, list[int]], output: list[int]) -> bytes:
-    """Serialise one node: protobuf by hand, because the onnx package need not be installed."""
-    graph = _field(1, node) + _field(2, b"peak")
-    random = np.random.default_rng(0)
-    for name, shape in weights.items():
-        values = random.standard_normal(shape).astype(np.float16 if kind == 10 else np.float32) * np.float16(0.02)
-        tensor = b"".join(_number(1, axis) for axis in shape) + _number(2, kind)
-        graph += _field(5, tensor + _field(8, name.encode()) + _field(9, values.tobytes()))
-    for name, (dtype, shape) in inputs.items():
-        graph += _field(11, _value(name, dtype, shape))
-    graph += _field(12, _value("y", kind, output))
-    return _number(1, 8) + _field(7, graph) + _field(8, _field(1, b"") + _number(2, 17))
+def vgg16(precision: str, side: int = 224, shrink: int = 1) -> tuple[bytes, float]:
+    """VGG16 with two classes and random weights, and the operations of one image; widths divided by ``shrink``."""
+    model = Model(precision, {"images": (2, ["batch", side, side, 3])}, ["batch", 2])
+    last = model.add("Cast", "images", to="float", integers={"to": KINDS[precision]})
+    last = model.add("Mul", last, model.weight("scale", 1), to="scaled")
+    last = model.add("Transpose", last, to="x0", perm=[0, 3, 1, 2])
+    channels, flops = 3, 0.0
+    for block, (filters, times) in enumerate([(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)]):
+        for layer in range(times):
+            width, name = filters // shrink, f"{block}_{layer}"
+            last = model.add("Conv", last, model.weight(f"k{name}", width, channels, 3, 3), to=f"c{name}", pads=[1] * 4)
+            last = model.add("Relu", last, to=f"r{name}")
+            flops += 2.0 * side * side * width * channels * 9
+            channels = width
+        last = model.add("MaxPool", last, to=f"p{block}", kernel_shape=[2, 2], strides=[2, 2])
+        side //= 2
+    last = model.add("Flatten", last, to="flat")
+    size = channels * side * side
+    for layer, width in enumerate((4096 // shrink, 4096 // shrink, 2)):
+        last = model.add(
+            "MatMul", last, model.weight(f"d{layer}", size, width), to="logits" if layer == 2 else f"m{layer}"
+        )
+        last = last if layer == 2 else model.add("Relu", last, to=f"h{layer}")
+        flops += 2.0 * size * width
+        size = width
+    last = model.add("Softmax", last, to="rows")
+    model.add("Cast", last, to="y", integers={"to": KINDS["fp32"]})
+    return model.serialise(output_kind=KINDS["fp32"]), flops
 
 
-def _value(name: str, kind: int, shape: list[int]) -> bytes:
-    axes = b"".join(_field(1, _number(1, axis)) for axis in shape)
+class Model:
+    """An ONNX file: protobuf by hand, because the onnx package need not be installed."""
+
+    def __init__(self, precision: str, inputs: dict[str, tuple[int, list[Any]]], output: list[Any]) -> None:
+        self.kind, self.inputs, self.output = KINDS[precision], inputs, output
+        self.nodes, self.tensors = b"", b""
+        self.random = np.random.default_rng(0)
+
+    def weight(self, name: str, *shape: int) -> str:
+        """Random ones that keep the variance of what goes through them."""
+        fan_in = shape[0] if len(shape) == 2 else int(np.prod(shape[1:]))
+        values = self.random.standard_normal(shape, np.float32) * np.sqrt(2 / fan_in) if len(shape) > 1 else [1 / 255]
+        raw = np.asarray(values, np.float16 if self.kind == KINDS["fp16"] else np.float32).tobytes()
+        fields = b"".join(_number(1, axis) for axis in shape) + _number(2, self.kind)
+        self.tensors += _field(5, fields + _field(8, name.encode()) + _field(9, raw))
+        return name
+
+    def add(self, kind: str, *inputs: str, to: str, integers: dict[str, int] | None = None, **lists: list[int]) -> str:
+        node = b"".join(_field(1, name.encode()) for name in inputs) + _field(2, to.encode()) + _field(4, kind.encode())
+        for name, value in (integers or {}).items():
+            node += _field(5, _field(1, name.encode()) + _number(3, value) + _number(20, 2))
+        for name, values in lists.items():
+            node += _field(5, _field(1, name.encode()) + b"".join(_number(8, v) for v in values) + _number(20, 7))
+        self.nodes += _field(1, node)
+        return to
+
+    def serialise(self, output_kind: int | None = None) -> bytes:
+        inputs = b"".join(_field(11, _value(name, kind, shape)) for name, (kind, shape) in self.inputs.items())
+        output = _field(12, _value("y", output_kind or self.kind, self.output))
+        graph = self.nodes + _field(2, b"graph") + self.tensors + inputs + output
+        return _number(1, 8) + _field(7, graph) + _field(8, _field(1, b"") + _number(2, 17))
+
+
+def _value(name: str, kind: int, shape: list[Any]) -> bytes:
+    axes = b"".join(
+        _field(1, _field(2, axis.encode()) if isinstance(axis, str) else _number(1, axis)) for axis in shape
+    )
     return _field(1, name.encode()) + _field(2, _field(1, _number(1, kind) + _field(2, axes)))
 
 
@@ -335,7 +410,7 @@ def gpu_state() -> dict[str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model")
+    parser.add_argument("model", help="an ONNX file, or the word vgg16")
     parser.add_argument("--batch-sizes", default="1,8,64")
     parser.add_argument("--precision", choices=("fp32", "fp16"), default="fp32", help="of the weights in the file")
     parser.add_argument(
@@ -344,15 +419,25 @@ def main() -> None:
     parser.add_argument("--images", help="a folder, for the end-to-end figure of a classifier")
     parser.add_argument("--count", type=int, default=4096, help="images of the end-to-end figure (files are repeated)")
     parser.add_argument("--out", required=True)
+    parser.add_argument("--dry-run", action="store_true", help="try the script on the CPU, with small models")
     options = parser.parse_args()
+    if options.dry_run:
+        global DEVICE, MIN_SECONDS
+        DEVICE, MIN_SECONDS = "cpu", 0.1
     ort.set_default_logger_severity(4)
-    if hasattr(ort, "preload_dlls"):
+    if not options.dry_run:
         ort.preload_dlls()
     before = gpu_state()
     peaks = peak(options.precision)
-    rows = [sweep(options.model, int(size), options.precision) for size in options.batch_sizes.split(",")]
+    model, images, scratch = options.model, options.images, None
+    if model == "vgg16":
+        model, flops = vgg16(options.precision, *((32, 16) if options.dry_run else ()))
+        options.gflop = options.gflop or flops / 1e9
+        scratch = tempfile.TemporaryDirectory()
+        images = images or draw_files(scratch.name)
+    rows = [sweep(model, int(size), options.precision) for size in options.batch_sizes.split(",")]
     for row in rows:
-        best, row["reasons"] = row["best"], []
+        best, row["reasons"] = row["best"], ["a dry run, on the CPU"] if options.dry_run else []
         if best is None:
             row["reasons"].append("no options gave outputs that agree with the CPU's")
             continue
@@ -363,9 +448,11 @@ def main() -> None:
             row["fraction_of_peak"] = speed * options.gflop / 1e3 / max(peaks.values())
             if row["fraction_of_peak"] > 1.2:
                 row["reasons"].append(f"{row['fraction_of_peak']:.0%} of the measured peak cannot be")
-        if options.images:
-            row["end_to_end"] = end_to_end(options.model, best["options"], row["batch"], options.images, options.count)
+        if images:
+            row["end_to_end"] = end_to_end(model, best["options"], row["batch"], images, options.count)
         row["valid"] = not row["reasons"]
+    if scratch is not None:
+        scratch.cleanup()
     result = {
         "model": Path(options.model).name,
         "precision": options.precision,

@@ -50,8 +50,8 @@ def _terminal_bar(description: str, unit: str) -> Iterator[OnProgress]:
         MofNCompleteColumn(),
         TextColumn("{task.fields[speed]} {task.fields[figures]}"),
         TimeElapsedColumn(),
-        TextColumn("left"),
         TimeRemainingColumn(),
+        TextColumn("left"),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(description, total=None, speed="", figures="")

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -202,7 +200,7 @@ def test_a_folder_that_cannot_be_read(classes, monkeypatch):
     def refuse_to_list(self):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "iterdir", refuse_to_list)
+    monkeypatch.setattr("os.listdir", refuse_to_list)
     refuse(root, "cannot be read (Permission denied)")
 
 

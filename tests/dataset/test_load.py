@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from medsynth.dataset import Dataset, audit_dataset, load_dataset
 from medsynth.dataset.rows import natural_key
@@ -70,6 +73,18 @@ def test_natural_order():
         *("9", "10", "a/20 a.png", "a/20 b.png", "a/100.png", "a-2/1.png"),
         *("b/9.png", "b/09.png", "b/10.png", "x"),
     ]
+
+
+parts = st.text("ab-.019", min_size=1, max_size=6)
+
+
+@given(st.lists(st.lists(parts, min_size=1, max_size=3).map("/".join)))
+def test_the_key_compares_as_lists_of_text_and_numbers_do(names):
+    def lists(name):
+        pieces = [re.split("([0-9]+)", part) for part in name.split("/")]
+        return [[int(piece) if index % 2 else piece for index, piece in enumerate(part)] for part in pieces]
+
+    assert sorted(names, key=natural_key) == sorted(names, key=lists)
 
 
 def test_loading_reads_no_pixels_and_needs_no_heavy_library():

@@ -25,11 +25,32 @@ def grey(count: int) -> Sources:
     ("count", "size", "first"), [(10, 3, 0), (10, 3, 6), (9, 3, 0), (2, 8, 0), (5, 1, 3), (6, 3, 6)]
 )
 def test_every_input_once_in_order(count: int, size: int, first: int) -> None:
-    batches = list(decode_batches(grey(count), SPEC, batch_size=size, first=first))
-    values = [int(image[0, 0, 0]) for batch in batches for image in batch.images]
+    values, starts = [], []
+    for batch in decode_batches(grey(count), SPEC, batch_size=size, first=first):
+        assert all(batch.readable)
+        assert not batch.skipped
+        starts.append(batch.start)
+        values += batch.images[:, 0, 0, 0].tolist()
     assert values == list(range(first, count))
-    assert [batch.start for batch in batches] == list(range(first, count, size))
-    assert all(batch.readable.all() and not batch.skipped for batch in batches)
+    assert starts == list(range(first, count, size))
+
+
+def test_buffers_take_turns() -> None:
+    """Ten batches in the memory of three, each whole as long as it is the current one."""
+    addresses = []
+    for batch in decode_batches(grey(100), SPEC, batch_size=10):
+        time.sleep(0.01)  # Time to be written over, if it could.
+        assert batch.images[:, 0, 0, 0].tolist() == list(range(batch.start, batch.start + 10))
+        addresses.append(batch.images.ctypes.data)
+    assert addresses == (addresses[:3] * 4)[:10]
+    assert len(set(addresses)) == 3
+
+
+def test_what_cannot_be_read_is_black_where_another_image_was() -> None:
+    bright, broken = np.full((4, 5), 255, np.uint8), np.zeros((2, 2, 2), np.uint8)
+    sources = Sources((bright, bright, bright, broken), tuple("abcd"))
+    last = [batch.images.copy() for batch in decode_batches(sources, SPEC, batch_size=1)][-1]
+    assert not last.any()
 
 
 def test_unreadable_inputs_keep_their_slot(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ import pytest
 from PIL import Image
 
 from medsynth.errors import ConfigError, DataError, OutputError
-from medsynth.infer import Classifier, load_classifier, predict_folder
+from medsynth.infer import Classifier, load_classifier, pipeline, predict_folder
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -57,7 +58,11 @@ def test_a_folder(model: Classifier, scans: Path, tmp_path: Path) -> None:
     assert meta["rows"] == COUNT - 3
     assert [entry["name"] for entry in meta["quarantine"]] == ["0.png", "50.png", "51.png"]
     assert meta["model"]["content_hash"] == model.metadata.content_hash
-    assert np.array_equal(table.probabilities, model.predict(scans, batch_size=16).probabilities)
+    wanted = model.predict(scans, batch_size=16)
+    wanted.write(tmp_path / "memory.csv")
+    assert out.read_bytes() == (tmp_path / "memory.csv").read_bytes()
+    assert table.predicted == {name: wanted.predicted.count(name) for name in model.classes}
+    assert table.skipped == wanted.skipped
 
 
 class InterruptedError_(Exception):
@@ -241,3 +246,52 @@ def test_all_unreadable(model: Classifier, scans: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="none of 2 images could be read"):
         predict_folder(model, [scans / "50.png", scans / "51.png"], tmp_path / "p.csv")
     assert files(tmp_path) == {"m.onnx"}
+
+
+def test_a_batch_of_which_nothing_could_be_read_is_resumed(model: Classifier, tmp_path: Path) -> None:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for index in range(8):
+        Image.fromarray(np.full((8, 8), 20 * index, np.uint8)).save(folder / f"{index}.png")
+    for index in (2, 3):
+        (folder / f"{index}.png").write_bytes(b"broken")
+    whole, resumed = tmp_path / "whole.csv", tmp_path / "resumed.csv"
+    predict_folder(model, folder, whole, batch_size=2)
+    with pytest.raises(InterruptedError_):
+        predict_folder(model, folder, resumed, batch_size=2, on_progress=stop_after(6))
+    predict_folder(model, folder, resumed, batch_size=2, resume=True)
+    assert resumed.read_bytes() == whole.read_bytes()
+    assert len(whole.read_text().splitlines()) == 7
+
+
+def test_a_journal_with_a_gap_is_no_journal(model: Classifier, scans: Path, tmp_path: Path) -> None:
+    out = tmp_path / "p.csv"
+    with pytest.raises(InterruptedError_):
+        predict_folder(model, scans, out, batch_size=16, on_progress=stop_after(48))
+    journal = Path(f"{out}.journal")
+    header, _, *rest = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([header, *rest]))
+    with pytest.raises(ConfigError, match=r"is not a journal\. Remove it"):
+        predict_folder(model, scans, out, batch_size=16, resume=True)
+
+
+def test_memory_grows_by_the_names_alone(model: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "load_image", lambda source, spec: np.zeros(spec.shape, np.uint8))
+
+    def peak(count: int) -> int:
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        for index in range(count):
+            (folder / f"{index}.png").touch()
+        tracemalloc.start()
+        try:
+            written = predict_folder(model, folder, tmp_path / f"{count}.csv")
+            assert written is not None
+            assert len(written) == count
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(100)  # What is imported and cached at first.
+    # A name and, while they are sorted, its key.
+    assert peak(4000) - peak(1000) < 3000 * 250

@@ -71,7 +71,7 @@ def test_a_csv_gives_its_rows_in_their_order(tmp_path: Path) -> None:
     found = gather(table)
     assert found.names == ("in/b.png", "in\\a.png", "/elsewhere/c.png", "in/b.png")
     here = tmp_path / "in"
-    assert found.images == (here / "b.png", here / "a.png", Path("/elsewhere/c.png"), here / "b.png")
+    assert tuple(found.images) == (here / "b.png", here / "a.png", Path("/elsewhere/c.png"), here / "b.png")
 
 
 @pytest.mark.parametrize(

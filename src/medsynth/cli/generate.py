@@ -14,7 +14,9 @@ __all__ = ["generate"]
 
 def generate(
     model: Annotated[Path, typer.Argument(help="A generator's .onnx file.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the PNG files; it may hold other shards.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for PNG files, which may hold other shards; or FILE.npz, FILE.tar.")
+    ],
     count: Annotated[int, typer.Option(min=1, help="How many images.")],
     label: Annotated[str | None, typer.Option(help="Class of all images. [default: the classes in turn]")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Sample i of a seed is the same on every machine.")] = 0,
@@ -22,17 +24,22 @@ def generate(
     device: Device = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Images in one run of the model.")] = 64,
 ) -> None:
-    """Draw images from a generator: PNG files named by sample index, marked as synthetic, with a manifest.
+    """Draw images from a generator: PNG files, one NPZ or a WebDataset-style tar, marked as synthetic, with a manifest.
 
     Example: medsynth generate generator.onnx --out generated/ --count 100 --label covid --seed 1
+
+    The second half, as one file: medsynth generate generator.onnx --out b.tar --count 50 --start 50
     """
-    from medsynth.infer import generate_folder, load_sampler
+    from medsynth.infer import generate_images, load_sampler
     from medsynth.progress import progress_bar
 
     sampler = load_sampler(model, device=device)
     with progress_bar("generate", "images") as report:
-        shard = generate_folder(
+        shard = generate_images(
             sampler, out, count, label=label, seed=seed, start=start, batch_size=batch_size, on_progress=report
         )
+    if not shard.written:
+        typer.echo(f"{out}: finished already; left alone.")
+        return
     kept = f", {shard.kept} were there already" if shard.kept else ""
-    typer.echo(f"{shard.manifest}: {shard.written} images written{kept}, on {sampler.session.device}.")
+    typer.echo(f"{out}: {shard.written} images written{kept}, on {sampler.session.device}; listed in {shard.manifest}.")

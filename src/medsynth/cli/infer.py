@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from medsynth.cli.settings import numbers
+
 if TYPE_CHECKING:
     from medsynth.infer import ForeignFacts
 
@@ -56,8 +58,8 @@ def infer(
     seconds = time.monotonic() - began
     images_done = f"{len(table)} image{'s' * (len(table) != 1)}"
     typer.echo(f"{out}: {images_done} on {classifier.session.device} in {seconds:.1f} s.")
-    for label in table.classes:
-        typer.echo(f"  {label}: {table.predicted.count(label)}")
+    for label, count in table.predicted.items():
+        typer.echo(f"  {label}: {count}")
     if table.skipped:
         first = f"{table.skipped[0].name}: {table.skipped[0].reason}"
         typer.echo(f"{len(table.skipped)} could not be read, listed in {out}.meta.json. The first: {first}", err=True)
@@ -74,7 +76,7 @@ def _foreign_facts(
         given["labels"] = _names(labels)
     for name, text in (("scale", scale), ("mean", mean)):
         if text is not None:
-            given[name] = _numbers(name, text)
+            given[name] = numbers(name, text)
     if image_size is not None:
         given["image_size"] = image_size
     return ForeignFacts(**given) if given else None
@@ -92,12 +94,3 @@ def _names(text: str) -> tuple[str, ...]:
             f"--labels must be at least 2 different names, or a file with one on each line. Got {text!r}."
         )
     return names
-
-
-def _numbers(name: str, text: str) -> tuple[float, ...]:
-    from medsynth.errors import ConfigError
-
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise ConfigError(f"--{name} must be a number, or one for each channel with commas. Got {text!r}.") from None

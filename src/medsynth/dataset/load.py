@@ -7,10 +7,10 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from medsynth.dataset.archive import load_archive
 from medsynth.dataset.arrays import from_arrays
 from medsynth.dataset.folder import load_folder
 from medsynth.dataset.manifest import load_manifest
-from medsynth.dataset.medmnist import load_medmnist
 from medsynth.dataset.phantom import make_phantom
 from medsynth.dataset.table import Dataset
 from medsynth.errors import DataError
@@ -23,7 +23,8 @@ def load_dataset(data: str | Path | Dataset, *, positive: str | None = None, see
 
     Args:
         data: A folder (``CLASS/*``; or ``train/CLASS/*``, ``test/CLASS/*`` and optionally ``validation/CLASS/*``; or
-            images, DICOM too, with a CSV), a CSV with columns path,label[,group,split], a MedMNIST ``.npz``, the word
+            images, DICOM too, with a CSV), a CSV with columns path,label[,group,split], a ``.npz`` of MedMNIST or of
+            ``medsynth generate``, the word
             ``phantom`` (say ``./phantom`` for a folder of that name), or a :class:`Dataset`.
         positive: Positive class of a binary task; by default the last one in natural order.
         seed: Of the split by group, where the data have groups and no test part; and of the phantom's pixels.
@@ -47,7 +48,7 @@ def load_dataset(data: str | Path | Dataset, *, positive: str | None = None, see
     if path.suffix.lower() == ".csv":
         return load_manifest(path, positive=positive, seed=seed)
     if path.suffix.lower() == ".npz":
-        return load_medmnist(path, positive=positive, seed=seed)
+        return load_archive(path, positive=positive, seed=seed)
     raise DataError(
         f"{path}: a data set must be a folder, a .csv, a MedMNIST .npz or the word phantom. "
         f"Got a {path.suffix or 'suffixless'} file."

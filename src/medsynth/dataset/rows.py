@@ -44,17 +44,15 @@ class Row:
     part: str | None = None
 
 
-def natural_key(name: str) -> list[list[str | int]]:
+def natural_key(name: str) -> str:
     """Sort key under which 9 comes before 10, folder by folder.
 
     >>> sorted(["s/10.png", "s/9.png", "s-2/1.png"], key=natural_key)
     ['s/9.png', 's/10.png', 's-2/1.png']
     """
-    # Text and digits alternate, so that only like is compared with like.
-    return [
-        [int(piece) if index % 2 else piece for index, piece in enumerate(re.split(r"([0-9]+)", part))]
-        for part in name.split("/")
-    ]
+    # One string, because folders may hold millions. A folder or a number ends the text before it, as no letter does;
+    # more digits are a larger number.
+    return re.sub("0*([0-9]+)", lambda run: f"\1{chr(len(run[1]))}{run[1]}", name.replace("/", "\0"))
 
 
 def counted(number: int, noun: str) -> str:

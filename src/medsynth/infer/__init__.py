@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from medsynth.infer.classifier import Classifier
     from medsynth.infer.device import check_device
     from medsynth.infer.foreign import ForeignFacts
-    from medsynth.infer.generate import generate_folder
+    from medsynth.infer.generate import generate_images
     from medsynth.infer.load import load_classifier, load_model, load_sampler
-    from medsynth.infer.predict import predict_folder
+    from medsynth.infer.predict import Written, predict_folder
     from medsynth.infer.predictions import Predictions
     from medsynth.infer.sampler import Sampler
 
@@ -25,8 +25,9 @@ __all__ = [
     "ForeignFacts",
     "Predictions",
     "Sampler",
+    "Written",
     "check_device",
-    "generate_folder",
+    "generate_images",
     "load_classifier",
     "load_model",
     "load_sampler",
@@ -39,8 +40,9 @@ _HOMES = {
     "ForeignFacts": "medsynth.infer.foreign",
     "Predictions": "medsynth.infer.predictions",
     "Sampler": "medsynth.infer.sampler",
+    "Written": "medsynth.infer.predict",
     "check_device": "medsynth.infer.device",
-    "generate_folder": "medsynth.infer.generate",
+    "generate_images": "medsynth.infer.generate",
     "load_classifier": "medsynth.infer.load",
     "load_model": "medsynth.infer.load",
     "load_sampler": "medsynth.infer.load",

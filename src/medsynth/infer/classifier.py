@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from medsynth.infer.batching import BatchRunner, check_batch_size
 from medsynth.infer.pipeline import decode_batches
 from medsynth.infer.predictions import Predictions
 from medsynth.infer.sources import Sources, gather
+from medsynth.infer.tally import Tally
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -125,17 +125,20 @@ class Classifier:
             ConfigError: ``batch_size`` is below 1.
         """
         gathered = gather(sources)
-        done = []
-        for rows in self.batches(gathered, batch_size=batch_size):
-            done.append(rows)
-            if on_progress is not None:
-                on_progress(rows.stop, len(gathered), {})
-        return self.collect(gathered, done)
+
+        def done() -> Iterator[Rows]:
+            for rows in self.batches(gathered, batch_size=batch_size):
+                yield rows
+                if on_progress is not None:
+                    on_progress(rows.stop, len(gathered), {})
+
+        return self.collect(gathered, done())
 
     def batches(self, sources: Sources, *, batch_size: int, first: int = 0) -> Iterator[Rows]:
         """The results batch by batch, from the input ``first`` (a multiple of ``batch_size``) on."""
         check_batch_size(batch_size)
-        for batch in decode_batches(sources, self.image, batch_size=batch_size, first=first):
+        pin = self.session.device == "cuda"
+        for batch in decode_batches(sources, self.image, batch_size=batch_size, first=first, pin=pin):
             slots = np.flatnonzero(batch.readable)
             sizes: tuple[int, ...] = ()
             probabilities = np.empty((0, len(self.classes)), np.float32)
@@ -152,30 +155,14 @@ class Classifier:
         Raises:
             DataError: No image could be read.
         """
-        parts = list(done)
-        skipped = tuple(entry for rows in parts for entry in rows.skipped)
-        indices = [index for rows in parts for index in rows.indices]
-        if not indices:
-            first = f"{skipped[0].name}: {skipped[0].reason}" if skipped else "no image was given"
-            raise DataError(f"none of {len(sources)} images could be read. The first: {first}")
+        tally = Tally()
+        parts = list(tally.counting(done))
         return Predictions(
-            names=tuple(sources.names[index] for index in indices),
+            names=tuple(sources.names[index] for rows in parts for index in rows.indices),
             probabilities=np.concatenate([rows.probabilities for rows in parts]),
             classes=self.classes,
             positive=self.metadata.positive,
             threshold=self.metadata.threshold,
-            skipped=skipped,
-            facts={**self.session.facts(), "batches": _count_sizes(parts)},
+            skipped=tuple(tally.skipped),
+            facts={**self.session.facts(), "batches": tally.batches()},
         )
-
-
-def _count_sizes(parts: Iterable[Rows]) -> dict[str, Any]:
-    """How often the model ran at which batch size, and the share of its rows that were padding or unreadable."""
-    ran = Counter(size for rows in parts for size in rows.sizes)
-    rows_run = sum(size * times for size, times in ran.items())
-    wasted = rows_run - sum(len(rows.indices) for rows in parts)
-    return {
-        "sizes": {str(size): ran[size] for size in sorted(ran, reverse=True)},
-        "wasted_rows": wasted,
-        "waste": round(wasted / rows_run, 6),
-    }

@@ -1,68 +1,52 @@
-"""From a generator to a folder of PNG files, in shards.
+"""From a generator to files: a folder of PNG files, one NPZ, or one WebDataset-style tar, in shards.
 
-``DIR/00000042.png`` is sample 42. Its text chunk ``synthetic`` is JSON: ``seed``, ``index``, ``label``, ``model``
-(content hash). ``DIR/manifest-<start>-<stop>.csv`` has the columns ``path``, ``label``, ``index``, ``seed``, ``model``;
-it is a data set that medsynth can read. ``.meta.json`` beside it, schema 1, says how the shard was computed.
+The suffix of the path decides. A manifest with the columns ``path``, ``label``, ``index``, ``seed``, ``model`` (content
+hash) names every image: ``DIR/manifest-<start>-<stop>.csv``, which is a data set that medsynth can read, or
+``FILE.manifest.csv``. ``.meta.json`` behind the manifest's name or the file's, schema 1, says how the shard was
+computed. Each PNG has a text chunk ``synthetic`` with the facts of its row as JSON. What else the containers hold is
+said in :mod:`~medsynth.infer.containers.folder`, :mod:`~medsynth.infer.containers.npz` and
+:mod:`~medsynth.infer.containers.tar`.
 """
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image, PngImagePlugin
-
-from medsynth.artifact.philox import MAX_SEED, MAX_START, check_range
-from medsynth.errors import OutputError
-from medsynth.infer.batching import check_batch_size
-from medsynth.infer.predictions import meta_path
+from medsynth.errors import ConfigError, OutputError
+from medsynth.images import IMAGE_SUFFIXES
+from medsynth.infer.containers.folder import write_folder
+from medsynth.infer.containers.npz import write_npz
+from medsynth.infer.containers.tar import write_tar
+from medsynth.infer.journal import differences
+from medsynth.infer.samples import Order, write_manifest
+from medsynth.infer.table import meta_path
 from medsynth.outputs import atomic_write, ensure_folder, write_json
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from medsynth.infer.sampler import Sampler
     from medsynth.progress import OnProgress
 
-__all__ = ["MARK", "Shard", "generate_folder"]
-
-MARK = "synthetic"
-"""Key of the PNG text chunk that says that a file is no patient's image."""
+__all__ = ["Shard", "generate_images"]
 
 _SCHEMA = 1
-_DIGITS = 8
-_WORKERS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class _Mark:
-    """What tells one sample from all others."""
-
-    seed: int
-    index: int
-    label: str
-    model: str
-
-    @property
-    def file_name(self) -> str:
-        return f"{self.index:0{_DIGITS}d}.png"
+_FILES: dict[str, Callable[[Path, Order, Callable[[int], None]], None]] = {".npz": write_npz, ".tar": write_tar}
+_NOT_FOLDERS = IMAGE_SUFFIXES | {".csv", ".gz", ".h5", ".npy", ".onnx", ".tgz", ".zip"}
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """What :func:`generate_folder` leaves: the manifest, how many images were written, how many stood there already."""
+    """What :func:`generate_images` leaves: the manifest, how many images were written, how many stood there already."""
 
     manifest: Path
     written: int
     kept: int
 
 
-def generate_folder(
+def generate_images(
     sampler: Sampler,
     out: str | Path,
     count: int,
@@ -73,14 +57,14 @@ def generate_folder(
     batch_size: int = 64,
     on_progress: OnProgress | None = None,
 ) -> Shard:
-    """Write the samples ``start`` to ``start + count - 1`` as PNG files, with a manifest.
+    """Write the samples ``start`` to ``start + count - 1``, with a manifest.
 
-    The folder may hold other shards. A file that is there already and is marked as this very sample is kept, so a
-    killed run is repeated to go on.
+    A folder may hold other shards; a file in it that is marked as this very sample is kept, so a killed run is repeated
+    to go on. A ``.npz`` or ``.tar`` appears whole or not at all; one that is finished is left alone.
 
     Args:
         sampler: The generator.
-        out: The folder.
+        out: A folder, or a file that ends in ``.npz`` or ``.tar``.
         count: How many images, at least 1.
         label: A class name or its index; by default the classes in turn (sample i has i mod classes).
         seed: 0 to 2**64 - 1.
@@ -89,71 +73,57 @@ def generate_folder(
         on_progress: Called after each batch with (images done, images in all, no figures).
 
     Raises:
-        ConfigError: No such class, or a number outside its range.
-        OutputError: The folder cannot be written to, a file in it is another image, or the disk is full.
+        ConfigError: No such class, a number outside its range, or another suffix.
+        OutputError: It cannot be written to, other images are there already, or the disk is full.
     """
-    check_range("seed", seed, 0, MAX_SEED)
-    check_range("start", start, 0, MAX_START)
-    check_range("count", count, 1, MAX_START - start)
-    check_batch_size(batch_size)
-    sampler.labels_for(0, label)  # A class that does not exist is told before a folder is made.
-    model = sampler.metadata.content_hash
+    order = Order(sampler=sampler, count=count, label=label, seed=seed, start=start, batch_size=batch_size)
+    target = Path(out)
+    suffix = target.suffix.lower()
+    if suffix in _NOT_FOLDERS:
+        raise ConfigError(f"{out}: must be a folder (for PNG files), or end in .npz or .tar. Got {suffix}.")
 
-    def marks_from(first: int) -> list[_Mark]:
-        """Of one batch: those of a million images need not stand in memory."""
-        labels = sampler.labels_for(min(batch_size, count - first), label, start + first).tolist()
-        return [_Mark(seed, start + first + row, sampler.classes[index], model) for row, index in enumerate(labels)]
+    def report(done: int) -> None:
+        if on_progress is not None:
+            on_progress(done, count, {})
 
-    folder = ensure_folder(out)
-    written = 0
-    with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
-        for first in range(0, count, batch_size):
-            marks = marks_from(first)
-            missing = [row for row, mark in enumerate(marks) if not _is_there(folder / mark.file_name, mark)]
-            if missing:
-                images = sampler.sample(len(marks), label=label, seed=seed, start=start + first, batch_size=batch_size)
-                jobs = [pool.submit(_save, images[row], marks[row], folder) for row in missing]
-                for job in jobs:
-                    job.result()
-                written += len(missing)
-            if on_progress is not None:
-                on_progress(first + len(marks), count, {})
-    manifest = folder / f"manifest-{start:0{_DIGITS}d}-{start + count:0{_DIGITS}d}.csv"
-    write_json(meta_path(manifest), {"schema": _SCHEMA, **sampler.session.facts(), "seed": seed, "images": count})
-    _write_manifest(manifest, (mark for first in range(0, count, batch_size) for mark in marks_from(first)))
-    return Shard(manifest, written=written, kept=count - written)
+    report(0)
+    meta = {"schema": _SCHEMA, **sampler.session.facts(), "seed": seed, "images": count, "identity": order.identity()}
+    if suffix not in _FILES:
+        written = write_folder(ensure_folder(target), order, report)
+        manifest = target / f"manifest-{order.span}.csv"
+        _describe(manifest, meta_path(manifest), meta, order)
+        return Shard(manifest, written, count - written)
+    manifest = Path(f"{out}.manifest.csv")
+    if _is_finished(target, order):
+        return Shard(manifest, 0, count)
+    ensure_folder(target.parent)
+    with atomic_write(target) as temporary:
+        _FILES[suffix](temporary, order, report)
+        # Before the file: where that stands, they stand too.
+        _describe(manifest, meta_path(target), meta, order)
+    return Shard(manifest, count, 0)
 
 
-def _is_there(path: Path, mark: _Mark) -> bool:
-    """Whether the file is this sample already.
+def _describe(manifest: Path, meta_file: Path, meta: dict[str, Any], order: Order) -> None:
+    write_json(meta_file, meta)
+    write_manifest(manifest, order)
+
+
+def _is_finished(target: Path, order: Order) -> bool:
+    """Whether the file holds this order already.
 
     Raises:
-        OutputError: It is another image, which is not overwritten.
+        OutputError: It holds something else, which is not overwritten.
     """
-    if not path.exists():
+    if not target.is_file():
         return False
     try:
-        with Image.open(path) as image:
-            found = json.loads(image.info.get(MARK, "null"))
-    except (OSError, ValueError):
-        found = None
-    if found != asdict(mark):
+        different = differences(json.loads(meta_path(target).read_text(encoding="utf-8"))["identity"], order.identity())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        different = ["origin"]
+    if different:
         raise OutputError(
-            f"{path}: is there already, but is not sample {mark.index} of this model with seed {mark.seed} and label "
-            f"{mark.label}. Choose another --out or --start."
+            f"{target}: is there already, but with another {' and '.join(different)}. "
+            "Choose another --out, or remove it."
         )
     return True
-
-
-def _save(pixels: NDArray[Any], mark: _Mark, folder: Path) -> None:
-    text = PngImagePlugin.PngInfo()
-    text.add_text(MARK, json.dumps(asdict(mark)))
-    with atomic_write(folder / mark.file_name) as temporary:
-        Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(temporary, pnginfo=text)
-
-
-def _write_manifest(path: Path, marks: Iterable[_Mark]) -> None:
-    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["path", "label", "index", "seed", "model"])
-        writer.writerows([mark.file_name, mark.label, mark.index, mark.seed, mark.model] for mark in marks)

@@ -1,4 +1,7 @@
-"""The diary of a long run: finished batches, one JSON line each, so that a killed run goes on where it stopped."""
+"""The diary of a long run: finished batches, one JSON line each, so that a killed run goes on where it stopped.
+
+It is also where results wait for the table, so that a run needs no more memory for more images.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from medsynth.dataset.table import Skipped
 from medsynth.errors import ConfigError, OutputError
 from medsynth.infer.classifier import Rows
 
-__all__ = ["append_to", "differences", "journal_path", "read_journal"]
+__all__ = ["append_to", "differences", "journal_path", "read_rows", "resume_at"]
 
 
 def journal_path(out: str | Path) -> Path:
@@ -28,8 +31,8 @@ def differences(recorded: Mapping[str, Any], identity: Mapping[str, Any]) -> lis
     return [name for name, value in identity.items() if recorded.get(name) != value]
 
 
-def read_journal(path: Path, identity: Mapping[str, Any]) -> list[Rows]:
-    """Finished batches of an earlier run of the same work; a torn last line is left out and cut off.
+def resume_at(path: Path, identity: Mapping[str, Any]) -> int:
+    """Index of the first input that an earlier run of the same work did not finish; a torn last line is cut off.
 
     Args:
         path: The journal; may be missing.
@@ -39,32 +42,47 @@ def read_journal(path: Path, identity: Mapping[str, Any]) -> list[Rows]:
         ConfigError: The journal belongs to other work.
         OutputError: It cannot be read or cut.
     """
+    whole = stop = 0
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                recorded = json.loads(line)
+                if whole == 0:
+                    _check_same(path, recorded, identity)
+                elif (rows := _from_json(recorded)).start != stop:
+                    raise ValueError("batches do not follow each other")
+                else:
+                    stop = rows.stop
+                whole += len(line)
+        with path.open("r+b") as file:
+            file.truncate(whole)
     except FileNotFoundError:
-        return []
+        return 0
     except OSError as error:
-        raise OutputError(f"{path}: the journal cannot be read ({error.strerror or error}).") from error
-    lines = raw.split(b"\n")[:-1]  # Without its line break a line is torn.
-    if not lines:
-        return []
-    try:
-        recorded, *batches = (json.loads(line) for line in lines)
-        different = differences(recorded, identity)
-        done = [] if different else [_from_json(line) for line in batches]
+        raise OutputError(f"{path}: the journal cannot be read or cut ({error.strerror or error}).") from error
+    except ConfigError:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path}: is not a journal. Remove it, or run without --resume to start over.") from error
-    if different:
+    return stop
+
+
+def _check_same(path: Path, recorded: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+    if different := differences(recorded, identity):
         raise ConfigError(
             f"{path}: cannot resume, because this run has another {' and '.join(different)} than the journal. "
             "Run with the same arguments, or without --resume to start over."
         )
-    try:
-        with path.open("r+b") as file:
-            file.truncate(sum(len(line) + 1 for line in lines))
-    except OSError as error:
-        raise _not_written(path, error) from error
-    return done
+
+
+def read_rows(path: Path) -> Iterator[Rows]:
+    """The finished batches, one after the other."""
+    with path.open("rb") as file:
+        next(file)
+        for line in file:
+            yield _from_json(json.loads(line))
 
 
 @contextmanager
@@ -77,7 +95,7 @@ def append_to(path: Path, identity: Mapping[str, Any], *, fresh: bool) -> Iterat
     try:
         with path.open("w" if fresh else "a", encoding="utf-8") as file:
             journal = Journal(path, file)
-            if file.tell() == 0:
+            if fresh:
                 journal.write_line(dict(identity))
             yield journal
     except OSError as error:
@@ -132,7 +150,7 @@ def _from_json(line: Mapping[str, Any]) -> Rows:
         start=line["start"],
         stop=line["stop"],
         indices=indices,
-        probabilities=np.asarray(line["probabilities"], np.float32).reshape(len(indices), -1),
+        probabilities=np.asarray(line["probabilities"], np.float32).reshape(len(indices), -1 if indices else 0),
         skipped=tuple(Skipped(**entry) for entry in line["skipped"]),
         sizes=tuple(line["sizes"]),
     )

@@ -11,6 +11,7 @@ from medsynth.artifact.files import METADATA_KEY
 from medsynth.artifact.golden import one_line
 from medsynth.artifact.runtime import import_onnxruntime, runtime_versions, session_options
 from medsynth.errors import ArtifactError, DeviceError, MedsynthError, MemoryRanOutError
+from medsynth.infer.binding import BoundRunner, can_be_bound
 from medsynth.infer.device import PROVIDERS, resolve_device
 
 if TYPE_CHECKING:
@@ -76,6 +77,9 @@ class OpenModel:
         self._session = _open(self.path, self.provider, model, self.options)
         self.inputs = infos_from_session(self._session.get_inputs())
         self.outputs = infos_from_session(self._session.get_outputs())
+        self._bound = None
+        if self.device == "cuda" and can_be_bound((*self.inputs, *self.outputs)):
+            self._bound = BoundRunner(self._session, self.inputs, self.outputs, self.device)
         self.nodes = _count_nodes(self._session)
         if self.provider not in self.nodes:
             raise DeviceError(f"{path}: onnxruntime put no node of the model on {self.provider}. Use --device cpu.")
@@ -83,8 +87,13 @@ class OpenModel:
     @property
     def metadata_text(self) -> str | None:
         """The JSON that makes a file one of ours; ``None`` in other files."""
-        text: str | None = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-        return text
+        return self.custom_metadata.get(METADATA_KEY)
+
+    @property
+    def custom_metadata(self) -> Mapping[str, str]:
+        """Everything that the file says of itself under keys of its own."""
+        found: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
+        return found
 
     @property
     def provider(self) -> str:
@@ -106,6 +115,8 @@ class OpenModel:
         """
         names = [info.name for info in self.outputs]
         try:
+            if self._bound is not None:
+                return self._bound.run(feeds)
             return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
         except Exception as error:  # onnxruntime's exceptions have no common class but this.
             said = f"{self.path}: onnxruntime failed on {self.device} ({one_line(error)})."

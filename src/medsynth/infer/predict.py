@@ -1,31 +1,51 @@
-"""From a folder to a table on disk, resumable."""
+"""From a folder to a table on disk, resumable, in memory that does not grow with the number of images."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from medsynth.errors import ConfigError, DataError
-from medsynth.infer.journal import append_to, differences, journal_path, read_journal
-from medsynth.infer.predictions import check_table_path, meta_path
+from medsynth.infer.journal import append_to, differences, journal_path, read_rows, resume_at
 from medsynth.infer.sources import Sources, gather
-from medsynth.outputs import ensure_folder
+from medsynth.infer.table import SCHEMA, Block, Decision, choose_writer, meta_path
+from medsynth.infer.tally import Tally
+from medsynth.outputs import atomic_write, ensure_folder, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from medsynth.dataset import Dataset
+    from medsynth.dataset import Dataset, Skipped
     from medsynth.images import ImageSource
     from medsynth.infer.classifier import Classifier
-    from medsynth.infer.predictions import Predictions
     from medsynth.progress import OnProgress
 
-__all__ = ["predict_folder"]
+__all__ = ["Written", "predict_folder"]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What :func:`predict_folder` wrote.
+
+    Attributes:
+        path: The table.
+        predicted: How many images each class was decided for, in the order of the file.
+        skipped: Images that could not be read, and why.
+    """
+
+    path: Path
+    predicted: Mapping[str, int]
+    skipped: tuple[Skipped, ...]
+
+    def __len__(self) -> int:
+        return sum(self.predicted.values())
 
 
 def predict_folder(
@@ -36,11 +56,12 @@ def predict_folder(
     batch_size: int = 32,
     resume: bool = False,
     on_progress: OnProgress | None = None,
-) -> Predictions | None:
+) -> Written | None:
     """Classify images and write the table ``out`` with its ``.meta.json``.
 
-    Every finished batch goes to ``OUT.journal``, which is removed when the table stands. After a kill, ``resume=True``
-    goes on behind the last finished batch and ends with the bytes that an uninterrupted run writes.
+    Every finished batch goes to ``OUT.journal``, from which the table is made at the end. After a kill, ``resume=True``
+    goes on behind the last finished batch and ends with the bytes that an uninterrupted run writes. In memory are the
+    names of the images, those that could not be read, and a few batches.
 
     Args:
         model: The classifier.
@@ -58,7 +79,7 @@ def predict_folder(
         ConfigError: Another suffix; or the journal or the finished table belongs to other work.
         OutputError: The folder cannot be written to, or the disk is full; finished batches are kept.
     """
-    check_table_path(out)
+    choose_writer(out)
     ensure_folder(Path(out).parent)
     gathered = gather(sources)
     identity = _identity(model, gathered, batch_size)
@@ -66,33 +87,63 @@ def predict_folder(
     if resume and Path(out).exists() and not journal_file.exists():
         _check_finished(out, identity)
         return None
-    done = read_journal(journal_file, identity) if resume else []
-    first = done[-1].stop if done else 0
+    first = resume_at(journal_file, identity) if resume else 0
     if on_progress is not None:
         on_progress(first, len(gathered), {})
-    with append_to(journal_file, identity, fresh=not done) as journal:
+    with append_to(journal_file, identity, fresh=first == 0) as journal:
         for rows in model.batches(gathered, batch_size=batch_size, first=first):
             journal.add(rows)
-            done.append(rows)
             if on_progress is not None:
                 on_progress(rows.stop, len(gathered), {})
     try:
-        predictions = model.collect(gathered, done)
+        written = _write(model, gathered, journal_file, Path(out), identity)
     except DataError:
         journal_file.unlink()  # It holds failures only, which must not outlive their cause.
         raise
-    predictions = replace(predictions, facts={**predictions.facts, "identity": identity})
-    predictions.write(out)
     journal_file.unlink()
-    return predictions
+    return written
+
+
+def _write(model: Classifier, sources: Sources, journal_file: Path, out: Path, identity: Mapping[str, Any]) -> Written:
+    """Make the table of the journal."""
+    decision, tally = Decision.of(model.metadata), Tally()
+    predicted = Counter(dict.fromkeys(model.classes, 0))
+
+    def blocks() -> Iterator[Block]:
+        for rows in tally.counting(read_rows(journal_file)):
+            if rows.indices:
+                block = Block(
+                    tuple(sources.names[index] for index in rows.indices),
+                    decision(rows.probabilities),
+                    rows.probabilities,
+                )
+                predicted.update(block.predicted)
+                yield block
+
+    with atomic_write(out) as temporary:
+        choose_writer(out)(blocks(), model.classes, temporary)
+        meta = {
+            "schema": SCHEMA,
+            **model.session.facts(),
+            "batches": tally.batches(),
+            "identity": identity,
+            **decision.to_dict(),
+            "rows": tally.images,
+            "quarantine": [asdict(entry) for entry in tally.skipped],
+        }
+        # Before the table: where that stands, its meta file stands too.
+        write_json(meta_path(out), meta)
+    return Written(out, predicted, tuple(tally.skipped))
 
 
 def _identity(model: Classifier, sources: Sources, batch_size: int) -> dict[str, Any]:
     """What makes two runs the same work; of the images their names and sizes, so that none has to be read."""
-    listed = [[name, _bytes(image)] for name, image in zip(sources.names, sources.images, strict=True)]
+    digest = hashlib.sha256()
+    for name, image in zip(sources.names, sources.images, strict=True):
+        digest.update(json.dumps([name, _bytes(image)]).encode())
     return {
         "model": model.metadata.content_hash,
-        "list of images": hashlib.sha256(json.dumps(listed).encode()).hexdigest(),
+        "list of images": digest.hexdigest(),
         "batch size": batch_size,
         "provider": model.session.provider,
     }

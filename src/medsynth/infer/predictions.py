@@ -1,26 +1,14 @@
-"""A table of predictions, and the files it is written to.
-
-Columns of CSV and Parquet: ``path``, ``predicted``, then ``probability_<class>`` for each class in order. A line of
-JSONL has ``path``, ``predicted`` and ``probabilities`` (an object by class). ``FILE.meta.json`` beside it, schema 1:
-``model``, ``device``, ``provider``, ``provider_options``, ``nodes`` (per provider), ``versions``, ``batches``,
-``classes``, ``positive``, ``threshold``, ``rows`` and ``quarantine`` (``name`` and ``reason`` of each image that could
-not be read). ``batches`` has ``sizes`` (how often the model ran at which batch size), ``wasted_rows`` (padding and
-unreadable images) and their share ``waste``. Where :func:`~medsynth.infer.predict_folder` wrote it also ``identity``:
-what work it is, for ``resume``.
-"""
+"""Class probabilities of images, in memory."""
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medsynth.errors import ConfigError, MissingExtraError
-from medsynth.metrics import decide
+from medsynth.infer.table import SCHEMA, Block, Decision, choose_writer, meta_path
 from medsynth.outputs import atomic_write, write_json
 
 if TYPE_CHECKING:
@@ -29,9 +17,7 @@ if TYPE_CHECKING:
 
     from medsynth.dataset.table import Skipped
 
-__all__ = ["Predictions", "check_table_path", "meta_path"]
-
-_SCHEMA = 1
+__all__ = ["Predictions"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +48,14 @@ class Predictions:
     @cached_property
     def predicted(self) -> tuple[str, ...]:
         """The class decided for each image."""
-        positive = self.classes.index(self.positive)
-        decided = decide(self.probabilities, positive=positive, threshold=self.threshold)
-        return tuple(self.classes[index] for index in decided.tolist())
+        return self._decision(self.probabilities)
+
+    @property
+    def _decision(self) -> Decision:
+        return Decision(self.classes, self.positive, self.threshold)
 
     def write(self, path: str | Path) -> None:
-        """Write the table, and ``FILE.meta.json`` beside it, atomically; the module's text gives the columns.
+        """Write the table, and ``FILE.meta.json`` beside it, atomically; :mod:`medsynth.infer.table` has the columns.
 
         Args:
             path: Ends in ``.csv``, ``.jsonl`` or ``.parquet``.
@@ -77,82 +65,10 @@ class Predictions:
             MissingExtraError: Parquet without the ``parquet`` extra.
             OutputError: The folder cannot be written to, or the disk is full.
         """
-        writer = check_table_path(path)
-        # The table comes last: where it stands, its meta file stands too.
-        write_json(meta_path(path), self._meta())
+        write = choose_writer(path)
+        quarantine = [asdict(entry) for entry in self.skipped]
+        meta = {"schema": SCHEMA, **self.facts, **self._decision.to_dict(), "rows": len(self), "quarantine": quarantine}
         with atomic_write(path) as temporary:
-            writer(self, temporary)
-
-    def _meta(self) -> dict[str, Any]:
-        return {
-            "schema": _SCHEMA,
-            **self.facts,
-            "classes": list(self.classes),
-            "positive": self.positive,
-            "threshold": self.threshold,
-            "rows": len(self),
-            "quarantine": [asdict(entry) for entry in self.skipped],
-        }
-
-
-def meta_path(path: str | Path) -> Path:
-    """``FILE.meta.json`` beside ``FILE``."""
-    return Path(f"{path}.meta.json")
-
-
-def check_table_path(path: str | Path) -> Callable[[Predictions, Path], None]:
-    """The writer for a file name, or the reason why there is none, before any work is done.
-
-    Raises:
-        ConfigError: The suffix is not .csv, .jsonl or .parquet.
-        MissingExtraError: Parquet without the ``parquet`` extra.
-    """
-    suffix = Path(path).suffix.lower()
-    if suffix not in _WRITERS:
-        raise ConfigError(f"{path}: the table must end in {', '.join(_WRITERS)}. Got {suffix or 'no suffix'}.")
-    if suffix == ".parquet":
-        _import_pyarrow()
-    return _WRITERS[suffix]
-
-
-def _columns(classes: tuple[str, ...]) -> list[str]:
-    return ["path", "predicted", *(f"probability_{name}" for name in classes)]
-
-
-def _write_csv(table: Predictions, path: Path) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_columns(table.classes))
-        for name, predicted, row in zip(table.names, table.predicted, table.probabilities, strict=True):
-            writer.writerow([name, predicted, *(str(value) for value in row)])
-
-
-def _write_jsonl(table: Predictions, path: Path) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        for name, predicted, row in zip(table.names, table.predicted, table.probabilities, strict=True):
-            # The shortest text that gives the float32 back, as in the CSV.
-            probabilities = {label: float(str(value)) for label, value in zip(table.classes, row, strict=True)}
-            line = {"path": name, "predicted": predicted, "probabilities": probabilities}
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
-
-
-def _write_parquet(table: Predictions, path: Path) -> None:
-    pa, parquet = _import_pyarrow()
-    columns = [pa.array(table.names), pa.array(table.predicted), *map(pa.array, table.probabilities.T.copy())]
-    parquet.write_table(pa.table(dict(zip(_columns(table.classes), columns, strict=True))), path)
-
-
-def _import_pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError:
-        raise MissingExtraError("Writing a .parquet file", "parquet", missing="pyarrow") from None
-    return pa, parquet
-
-
-_WRITERS: dict[str, Callable[[Predictions, Path], None]] = {
-    ".csv": _write_csv,
-    ".jsonl": _write_jsonl,
-    ".parquet": _write_parquet,
-}
+            write([Block(self.names, self.predicted, self.probabilities)], self.classes, temporary)
+            # Before the table: where that stands, its meta file stands too.
+            write_json(meta_path(path), meta)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
-from medsynth.dataset.listing import list_folder
+from medsynth.dataset.listing import scan_folder
 from medsynth.dataset.manifest import locate
 from medsynth.dataset.rows import natural_key, some
 from medsynth.dataset.table import Dataset
@@ -60,19 +60,19 @@ def gather(sources: str | Path | Dataset | Iterable[ImageSource]) -> Sources:
         return _read_csv(root) if root.suffix.lower() == ".csv" else Sources((root,), (root.name,))
     if not root.is_dir():
         raise DataError(f"{root}: no such folder or image. Give a folder with images, a CSV, or one image.")
-    found = tuple(sorted((path.relative_to(root).as_posix() for path in _walk(root, set())), key=natural_key))
+    found = tuple(sorted(_walk(root, "", set()), key=natural_key))
     if not found:
         raise DataError(
             f"{root}: no images in this folder or below it. Give a folder that holds PNG, JPEG or DICOM files."
         )
-    return Sources(_FilesBelow(root, found), found)
+    return Sources(_Files(lambda name: root / name, found), found)
 
 
-class _FilesBelow(Sequence[Path]):
-    """Paths made when asked for: a path takes more memory than its name, and folders may hold millions."""
+class _Files(Sequence[Path]):
+    """Paths made when asked for: a path takes more memory than its name, and lists may hold millions."""
 
-    def __init__(self, root: Path, names: Sequence[str]) -> None:
-        self._root = root
+    def __init__(self, locate: Callable[[str], Path], names: Sequence[str]) -> None:
+        self._locate = locate
         self._names = names
 
     def __len__(self) -> int:
@@ -84,8 +84,8 @@ class _FilesBelow(Sequence[Path]):
     def __getitem__(self, index: slice) -> Sequence[Path]: ...
     def __getitem__(self, index: int | slice) -> Path | Sequence[Path]:
         if isinstance(index, slice):
-            return _FilesBelow(self._root, self._names[index])
-        return self._root / self._names[index]
+            return _Files(self._locate, self._names[index])
+        return self._locate(self._names[index])
 
 
 def _read_csv(path: Path) -> Sources:
@@ -100,7 +100,7 @@ def _read_csv(path: Path) -> Sources:
                     f"Got: {some(header, limit=8) or 'an empty file'}."
                 )
             column = header.index("path")
-            cells = [row[column] for row in reader if len(row) > column and row[column].strip()]
+            cells = tuple(row[column] for row in reader if len(row) > column and row[column].strip())
     except UnicodeDecodeError:
         raise DataError(f"{path}: a CSV must be UTF-8 text. Save it again as UTF-8.") from None
     except csv.Error as error:
@@ -108,15 +108,16 @@ def _read_csv(path: Path) -> Sources:
     if not cells:
         raise DataError(f"{path}: no images to classify: the CSV has only its header.")
     folder = path.absolute().parent
-    return Sources(tuple(locate(folder, cell) for cell in cells), tuple(cells))
+    return Sources(_Files(lambda cell: locate(folder, cell), cells), cells)
 
 
-def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
+def _walk(folder: Path, above: str, seen: set[Path]) -> Iterator[str]:
     real = folder.resolve()
     if real in seen:  # A link back to a folder above.
         return
     seen.add(real)
-    listing = list_folder(folder)
-    yield from listing.images
-    for inner in listing.folders:
-        yield from _walk(inner, seen)
+    for kind, entry in scan_folder(folder):
+        if kind == "image":
+            yield above + entry
+        elif kind == "folder":
+            yield from _walk(folder / entry, f"{above}{entry}/", seen)

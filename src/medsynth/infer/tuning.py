@@ -1,9 +1,9 @@
 """Options of the CUDA provider, tried once for each model, GPU and driver, and kept.
 
-Which convolution search is best differs between models by a factor of four either way, and NHWC and TF32 help on some
-GPUs only, so they are measured. Options count only if the golden outputs that travel in the artefact come out within
-its tolerance; that decides about TF32 too, whose products have ten bits. The choice is kept as JSON in the user's cache
-folder (``XDG_CACHE_HOME``, else ``~/.cache``) under ``medsynth``.
+Which convolution search is best differs between models by a factor of four either way, and NHWC, TF32 and CUDA graphs
+help on some GPUs and models only, so they are measured. Options count only if the golden outputs that travel in the
+artefact come out within its tolerance; that decides about TF32 too, whose products have ten bits. The choice is kept as
+JSON in the user's cache folder (``XDG_CACHE_HOME``, else ``~/.cache``) under ``medsynth``.
 """
 
 from __future__ import annotations
@@ -43,10 +43,11 @@ CANDIDATES: tuple[Options, ...] = tuple(
         "cudnn_conv_algo_search": search,
         "prefer_nhwc": nhwc,
         "use_tf32": tf32,
+        "enable_cuda_graph": graph,
     }
-    for search, nhwc, tf32 in itertools.product(("HEURISTIC", "EXHAUSTIVE"), "01", "01")
+    for search, nhwc, tf32, graph in itertools.product(("HEURISTIC", "EXHAUSTIVE"), "01", "01", "01")
 )
-"""What is tried. CUDA graphs are not among them: they need buffers at fixed addresses."""
+"""What is tried. A CUDA graph needs buffers at fixed addresses, which :mod:`medsynth.infer.binding` gives it."""
 
 _BATCH = 16
 _WARMUP, _RUNS = 3, 9

@@ -1,0 +1,57 @@
+"""What is counted while results pass by, so that none of them has to stay in memory for it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from medsynth.errors import DataError
+
+if TYPE_CHECKING:
+    from medsynth.dataset import Skipped
+    from medsynth.infer.classifier import Rows
+
+__all__ = ["Tally"]
+
+
+class Tally:
+    """Counts of a run.
+
+    Attributes:
+        images: Images with a result.
+        skipped: Images that could not be read; they alone are kept.
+        sizes: How often the model ran at which batch size.
+    """
+
+    def __init__(self) -> None:
+        self.images = 0
+        self.skipped: list[Skipped] = []
+        self.sizes: Counter[int] = Counter()
+
+    def counting(self, parts: Iterable[Rows]) -> Iterator[Rows]:
+        """The same results, counted as they pass.
+
+        Raises:
+            DataError: All have passed, and no image could be read.
+        """
+        inputs = 0
+        for rows in parts:
+            inputs += rows.stop - rows.start
+            self.images += len(rows.indices)
+            self.skipped += rows.skipped
+            self.sizes.update(rows.sizes)
+            yield rows
+        if not self.images:
+            first = f"{self.skipped[0].name}: {self.skipped[0].reason}" if self.skipped else "no image was given"
+            raise DataError(f"none of {inputs} images could be read. The first: {first}")
+
+    def batches(self) -> dict[str, Any]:
+        """How often the model ran at which batch size, and the share of its rows that were padding or unreadable."""
+        ran = sum(size * times for size, times in self.sizes.items())
+        wasted = ran - self.images
+        return {
+            "sizes": {str(size): self.sizes[size] for size in sorted(self.sizes, reverse=True)},
+            "wasted_rows": wasted,
+            "waste": round(wasted / ran, 6),
+        }
