@@ -7,10 +7,24 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from medsynth.default_plugins.metrics import AUC, F1, Accuracy, BalancedAccuracy, LogLoss, Precision, Recall
+from medsynth.default_plugins.metrics import (
+    AUC,
+    F1,
+    MCC,
+    Accuracy,
+    AveragePrecision,
+    BalancedAccuracy,
+    Brier,
+    CalibrationError,
+    LogLoss,
+    Precision,
+    Recall,
+)
 from medsynth.errors import ConfigError, DataError
 
-EVERY = (Accuracy, BalancedAccuracy, F1, Precision, Recall, AUC, LogLoss)
+EVERY = (
+    Accuracy, AveragePrecision, BalancedAccuracy, Brier, CalibrationError, F1, MCC, Precision, Recall, AUC, LogLoss,
+)  # fmt: skip
 NOTHING = np.empty((0,))
 
 
@@ -38,6 +52,9 @@ def test_values_equal_scikit_learn(rows):
         F1: sk.f1_score(labels, predicted),
         Precision: sk.precision_score(labels, predicted),
         Recall: sk.recall_score(labels, predicted),
+        AveragePrecision: sk.average_precision_score(labels, probabilities[:, 1]),
+        Brier: sk.brier_score_loss(labels, probabilities[:, 1]),
+        MCC: sk.matthews_corrcoef(labels, predicted),
         AUC: sk.roc_auc_score(labels, probabilities[:, 1]),
         LogLoss: sk.log_loss(labels, probabilities.astype(float) / probabilities.astype(float).sum(1, keepdims=True)),
     }

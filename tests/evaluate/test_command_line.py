@@ -8,7 +8,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from medsynth.cli.evaluate import app
-from medsynth.errors import ArtifactError, OutputError
+from medsynth.errors import ArtifactError, ConfigError, OutputError
 
 
 @pytest.fixture
@@ -52,6 +52,24 @@ def test_generator(folder):
     assert (numbers["generator"]["count"], numbers["generator"]["seed"]) == (40, 2)
     assert "classifier.onnx on 40 images of generator.onnx" in result.output
     assert not list(folder.glob("*.evaluations.json"))
+
+
+def test_distances_are_shown_by_feature_space(folder):
+    judge = ("--classifier", folder / "classifier.onnx", "--features", folder / "classifier.onnx")
+    out = ("--out", folder / "out", "--count", 120, "--device", "cpu")
+    result = invoke("generator", folder / "generator.onnx", folder / "data", *judge, *out)
+    numbers = json.loads((folder / "out" / "metrics.json").read_text())["generator"]
+    assert numbers["features"]["name"] == "features of classifier.onnx"
+    assert "in features of classifier.onnx" in result.output
+    assert "of images" in result.output
+    rows = {row["name"]: row for row in numbers["metrics"]}
+    assert "needs at least 50" in rows["kid"]["error"]
+    page = (folder / "out" / "report.html").read_text()
+    assert "in features of classifier.onnx (144 dimensions)" in page
+    assert "needs at least 50 reference rows" in page
+    scale = ("--features-scale", "0.1")
+    with pytest.raises(ConfigError, match=r"--features-mean must be a number.*'x'"):
+        invoke("generator", folder / "generator.onnx", folder / "data", *judge, *out, *scale, "--features-mean", "x")
 
 
 def test_bad_input_is_one_of_our_errors(folder):

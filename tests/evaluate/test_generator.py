@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
+from medsynth.dataset import from_arrays, make_phantom
 from medsynth.errors import ConfigError, DataError
-from medsynth.evaluate import evaluate_generator, generator
-from medsynth.images import load_images
+from medsynth.evaluate import FeatureNetwork, FeatureSpace, evaluate_generator, generator
+from medsynth.images import ImageSpec, load_images
+from medsynth.infer import load_model
 
 
 def test_the_verdict_is_the_classifiers_on_prepared_images(load, data):
@@ -91,3 +93,40 @@ def test_progress_and_json(load, data):
     fields = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert fields["count"] == 20
     assert "generated" not in fields
+
+
+def test_distances_are_measured_in_the_features_of_the_classifier(load, data):
+    judge = load("classifier.onnx")
+    report = evaluate_generator(load("generator.onnx"), data, judge, count=40)
+    assert report.features.name == "features of classifier.onnx"
+    rows = {row.name: row for row in report.metrics}
+    assert next(iter(rows)) == "kid"
+    kid = rows["kid"]
+    assert kid.space == report.features.name
+    assert "needs at least 50" in kid.error  # A few phantom patients are not enough, and the row says so.
+    assert rows["ms-ssim"].space is None
+    fields = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert fields["features"]["dimensions"] == 144
+    assert {row["name"] for row in fields["metrics"]} >= {"fid", "kid", "coverage", "ms-ssim"}
+
+
+def test_distances_of_real_images_are_smaller(load, linear, tmp_path):
+    drawn = make_phantom(patients=200, slices_per_patient=2, size=24)
+    many = from_arrays(drawn.images, [drawn.classes[label] for label in drawn.labels], source="phantom")
+    generator_file = linear.write_generator(many, tmp_path / "many.onnx")
+    small = FeatureNetwork(
+        FeatureSpace(name="means", file="none", content_hash="", dimensions=4, image_size=(24, 24)),
+        ImageSpec(height=24, width=24, channels=1),
+        lambda images: images.reshape(len(images), 4, -1).mean(axis=2).astype(np.float32),
+    )
+    sampler = load_model(generator_file, device="cpu")
+    report = evaluate_generator(sampler, many, load("classifier.onnx"), count=160, features=small)
+    rows = {row.name: row for row in report.metrics if row.space == "means"}
+    for name in ("kid", "fid", "intra-class-fid", "coverage", "density", "knn-precision", "knn-recall", "vendi"):
+        row = rows[name]
+        assert row.error is None, row
+        assert row.size > 100
+        assert np.isfinite(row.real)
+    assert rows["kid"].estimate.low < rows["kid"].estimate.value < rows["kid"].estimate.high
+    assert any("below 2,048" in note for note in rows["fid"].notes)
+    assert set(rows["intra-class-fid"].per_class) == {0, 1}

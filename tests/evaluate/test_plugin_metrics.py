@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from medsynth.evaluate import plugin_metrics
-from medsynth.evaluate.plugin_metrics import measure
+from medsynth.evaluate.plugin_metrics import match, measure
 from medsynth.plugins import Metric, PluginEntry, PluginSource, Registry, Result, hookimpl
 
 
@@ -111,12 +111,13 @@ def rows(inputs="images"):
 def test_a_metric_is_a_row_with_what_real_images_get(registered):
     registered(("brightness", lambda: Brightness))
     (row,) = rows()
-    assert row.estimate.value == 3
-    assert row.per_class == {0: 3}
-    # Rows 1 and 3 are the second halves of their classes, 0 and 2 the first.
-    assert row.real == 4
+    first, second, made = match(LABELS, LABELS)
+    grey = IMAGES.mean(axis=(1, 2, 3))
+    assert row.estimate.value == 3 + grey[made].mean() - grey[first].mean()
+    assert row.per_class == {0: row.estimate.value}
+    assert row.real == grey[second].mean() - grey[first].mean()
     assert (row.distribution, row.version, row.summary) == ("stranger", "1.2", "The brightness.")
-    assert row.to_dict()["per_class"] == {"0": 3}
+    assert row.to_dict()["per_class"] == {"0": row.estimate.value}
     assert row.error is None
 
 
@@ -164,3 +165,57 @@ def test_metrics_of_other_inputs_are_left_out(registered):
 def test_our_own_probability_metrics_are_not_run_twice(registered):
     registered(("confidence", lambda: Confidence), distribution="medsynth-core")
     assert rows("probabilities") == ()
+
+
+class Spread(Brightness):
+    """Spread of the candidate's features."""
+
+    name = "spread"
+    inputs = "features"
+
+    def update(self, reference, candidate, *, reference_labels=None, candidate_labels=None):
+        np.testing.assert_array_equal(reference_labels, candidate_labels)
+        self.difference = float(candidate.std())
+
+    def compute(self):
+        return Result(value=self.difference, notes=("Few.",))
+
+
+def test_metrics_of_features_get_features_and_name_their_space(registered):
+    registered(("spread", lambda: Spread), ("brightness", lambda: Brightness), ("unimportable", cannot_be_imported))
+    features, made = np.random.default_rng(0).normal(size=(2, 40, 3))
+    labels = np.arange(40) % 2
+    (row,) = measure("features", features, made, reference_labels=labels, candidate_labels=labels, space="pixels")
+    assert (row.name, row.space, row.size, row.notes) == ("spread", "pixels", 20, ("Few.",))
+    fields = json.loads(json.dumps(row.to_dict(), allow_nan=False))
+    assert (fields["space"], fields["size"], fields["notes"]) == ("pixels", 20, ["Few."])
+
+
+def test_kid_leads(registered):
+    class Kid(Spread):
+        """Leads."""
+
+        name = "kid"
+
+    registered(("a-metric", lambda: type("A", (Spread,), {"name": "a-metric"})), ("kid", lambda: Kid))
+    features, labels = np.zeros((8, 2)), np.arange(8) % 2
+    found = measure("features", features, features, reference_labels=labels, candidate_labels=labels)
+    assert [row.name for row in found] == ["kid", "a-metric"]
+
+
+def test_matched_sides_are_equally_many_with_the_same_classes():
+    real, made = np.repeat([0, 1, 2], [50, 9, 40]), np.arange(60) % 3
+    first, second, generated = match(real, made)
+    np.testing.assert_array_equal(real[first], real[second])
+    np.testing.assert_array_equal(real[first], made[generated])
+    np.testing.assert_array_equal(np.bincount(real[first]), [20, 4, 20])
+    assert not set(first) & set(second)
+    assert all(len(set(rows)) == len(rows) for rows in (first, second, generated))
+    np.testing.assert_array_equal(match(real, made)[0], first)
+    assert max(first[:20]) > min(second[:20])  # Neighbours by name are on both sides, as they are among generated ones.
+
+
+def test_a_class_that_is_missing_on_one_side_is_left_out():
+    first, _, generated = match(np.array([0, 0, 0, 0, 1, 1]), np.array([0, 0, 2, 2]))
+    assert len(first) == len(generated) == 2
+    assert len(match(np.array([0, 1]), np.array([0, 1]))[0]) == 0

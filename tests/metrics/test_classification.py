@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
+from sklearn.calibration import calibration_curve
 
 from medsynth.metrics import STATISTICS, Rows, confusion_matrix
 
@@ -45,6 +46,11 @@ def test_binary_metrics_equal_scikit_learn(task, positive, threshold):
     assert value("precision", rows)[0] == pytest.approx(sk.precision_score(labels, predicted, **options))
     assert value("recall", rows)[0] == pytest.approx(sk.recall_score(labels, predicted, **options))
     assert value("auc", rows)[0] == pytest.approx(sk.roc_auc_score(labels == positive, probabilities[:, positive]))
+    average = sk.average_precision_score(labels == positive, probabilities[:, positive])
+    assert value("average_precision", rows)[0] == pytest.approx(average)
+    assert value("mcc", rows) == pytest.approx([sk.matthews_corrcoef(labels, predicted)] * 3, abs=1e-12)
+    brier = sk.brier_score_loss(labels == positive, probabilities[:, positive])
+    assert value("brier", rows)[0] == pytest.approx(brier)
     np.testing.assert_array_equal(
         confusion_matrix(rows, np.ones((1, len(rows))))[0], sk.confusion_matrix(labels, predicted, labels=[0, 1])
     )
@@ -65,7 +71,16 @@ def test_multi_class_metrics_equal_scikit_learn(task):
     assert value("auc", rows)[0] == pytest.approx(
         sk.roc_auc_score(labels, probabilities, multi_class="ovr", average="macro", labels=list(every))
     )
+    assert value("mcc", rows)[0] == pytest.approx(sk.matthews_corrcoef(labels, predicted), abs=1e-12)
+    assert value("brier", rows)[0] == pytest.approx(sk.brier_score_loss(labels, probabilities, labels=list(every)))
+    assert value("average_precision", rows)[0] == pytest.approx(
+        sk.average_precision_score(np.eye(4)[labels], probabilities, average="macro")
+    )
     for index in every:
+        mcc = sk.matthews_corrcoef(labels == index, predicted == index)
+        assert value("mcc", rows)[1 + index] == pytest.approx(mcc, abs=1e-12)
+        brier = sk.brier_score_loss(labels == index, probabilities[:, index])
+        assert value("brier", rows)[1 + index] == pytest.approx(brier)
         one_vs_rest = sk.roc_auc_score(labels == index, probabilities[:, index])
         assert value("auc", rows)[1 + index] == pytest.approx(one_vs_rest)
         own = labels == index
@@ -105,6 +120,21 @@ def test_a_class_that_neither_occurs_nor_is_predicted_is_left_out_of_the_mean():
         whole, *classes = value(name, rows)
         assert np.isnan(classes[2]), name
         assert whole == pytest.approx(np.mean(classes[:2])), name
+
+
+def test_calibration_error_equals_scikit_learns_curve(make_task):
+    task = make_task(300)
+    scores, truth = task.probabilities[:, 1], task.labels == 1
+    frequency, mean = calibration_curve(truth, scores, n_bins=15)
+    counts = np.histogram(scores, np.linspace(0, 1, 16))[0]
+    expected = (counts[counts > 0] * np.abs(frequency - mean)).sum() / 300
+    assert value("calibration_error", Rows.of(task.labels, task.probabilities))[0] == pytest.approx(expected)
+
+
+def test_one_decision_for_all_has_no_correlation():
+    assert value("mcc", Rows.of([0, 0, 1], [[0.9, 0.1]] * 3)).tolist() == [0, 0, 0]
+    assert np.isnan(value("mcc", Rows.of([1, 1], [[0.9, 0.1], [0.1, 0.9]]))).all()
+    assert np.isnan(value("average_precision", Rows.of([1, 1], [[0.9, 0.1], [0.1, 0.9]]))).all()
 
 
 def test_never_predicted_has_precision_zero():

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medsynth.cli.infer import Device
-from medsynth.cli.settings import Data
+from medsynth.cli.settings import Data, numbers
 
 if TYPE_CHECKING:
-    from medsynth.evaluate import Report
+    from medsynth.evaluate import GeneratorReport, Report
     from medsynth.metrics import Scores
 
 __all__ = ["app"]
@@ -63,27 +63,68 @@ def generator(
     out: Out,
     run: Annotated[Path | None, typer.Option(help="Folder of the training run, for losses and filmstrips.")] = None,
     count: Annotated[int, typer.Option(help="Images to generate.")] = 512,
+    features: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.onnx", help="Network in whose features distances are measured; the classifier's."),
+    ] = None,
+    features_scale: Annotated[
+        str | None,
+        typer.Option(metavar="NUMBERS", help="Float network: it gets (pixel - mean) * scale; 1 number or a,b,c."),
+    ] = None,
+    features_mean: Annotated[
+        str, typer.Option(metavar="NUMBERS", help="Float network: subtracted from pixels of 0 to 255.")
+    ] = "0",
     device: Device = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
 ) -> None:
-    """Evaluate a generator by a classifier's verdict on its images. No test number is computed.
+    """Evaluate a generator: a classifier's verdict on its images, and their distance to real training images.
 
     Example: medsynth evaluate generator generator.onnx ct/ --classifier classifier.onnx --out runs/evaluation
     """
     from medsynth.dataset import audit_dataset, load_dataset
-    from medsynth.evaluate import DataSummary, Report, evaluate_generator
+    from medsynth.evaluate import DataSummary, Pixels, Report, evaluate_generator, load_features
     from medsynth.infer import load_classifier, load_sampler
     from medsynth.outputs import ensure_folder
     from medsynth.progress import progress_bar
 
     ensure_folder(out)
     sampler, judge = load_sampler(model, device=device), load_classifier(classifier, device=device)
+    network = None
+    if features is not None:
+        pixels = None
+        if features_scale is not None:
+            scale, mean = numbers("features-scale", features_scale), numbers("features-mean", features_mean)
+            pixels = Pixels(scale=scale, mean=mean)
+        network = load_features(features, pixels=pixels, device=device)
     table = load_dataset(data)
     with progress_bar("Generating", "images") as on_progress:
-        result = evaluate_generator(sampler, table, judge, count=count, seed=seed, run=run, on_progress=on_progress)
+        result = evaluate_generator(
+            sampler, table, judge, count=count, seed=seed, features=network, run=run, on_progress=on_progress
+        )
     report = Report(data=DataSummary.of(table), generator=result, audit=audit_dataset(table))
     title = f"{result.classifier.file} on {count:,} images of {result.model.file}"
     _finish(out, report, result.scores, title)
+    _show_distances(result)
+
+
+def _show_distances(result: GeneratorReport) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    heads = (("metric", "left"), ("value", "right"), ("95 % interval", "right"), ("real images", "right"))
+    for space in dict.fromkeys(row.space for row in result.metrics):
+        table = Table(title=Text(f"in {space}" if space else "of images"), title_justify="left")
+        for name, justify in heads:
+            table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+        for row in result.metrics:
+            value, low, high = row.estimate.value, row.estimate.low, row.estimate.high
+            if row.space == space and value is None:
+                table.add_row(row.name, "none", Text(row.error or ""), "-")
+            elif row.space == space:
+                span = "-" if low is None or high is None else f"{low:.4g} to {high:.4g}"
+                table.add_row(row.name, f"{value:.4g}", span, "-" if row.real is None else f"{row.real:.4g}")
+        Console().print(table)
 
 
 def _finish(out: Path, report: Report, scores: Scores, title: str) -> None:

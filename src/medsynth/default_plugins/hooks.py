@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Iterator
 
 from medsynth.plugins import Backbone, Generator, Metric, PluginEntry, hookimpl
 
-_METRICS = {
+_CLASSIFICATION = {
     "accuracy": ("Accuracy", "Share of correct decisions."),
     "auc": ("AUC", "Area under the ROC curve."),
+    "average-precision": ("AveragePrecision", "Mean precision over recall."),
     "balanced-accuracy": ("BalancedAccuracy", "Mean recall of the classes."),
+    "brier": ("Brier", "Squared error of the probabilities."),
+    "calibration-error": ("CalibrationError", "How far probabilities are from frequencies."),
     "f1": ("F1", "Harmonic mean of precision and recall."),
     "log-loss": ("LogLoss", "Mean of -ln of the probability given to the true class."),
+    "mcc": ("MCC", "Correlation of truth and decision (Matthews)."),
     "precision": ("Precision", "Share of the calls for a class that are right."),
     "recall": ("Recall", "Share of the images of a class that are found."),
+}
+
+_FEATURES = {
+    "coverage": ("Coverage", "Share of real neighbourhoods that hold a generated image."),
+    "density": ("Density", "Real neighbourhoods that hold a generated image, against what is expected."),
+    "fid": ("FID", "Fréchet distance of the features; for comparison with papers."),
+    "fid-infinity": ("FIDInfinity", "FID extrapolated to infinitely many images."),
+    "intra-class-fid": ("IntraClassFID", "Mean FID of the classes."),
+    "kid": ("KID", "Kernel distance of the features, unbiased; leads on small sets."),
+    "knn-precision": ("KNNPrecision", "Share of generated images within reach of a real one."),
+    "knn-recall": ("KNNRecall", "Share of real images within reach of a generated one."),
+    "vendi": ("VENDI", "How many different images the generated ones amount to."),
 }
 
 
@@ -30,10 +47,8 @@ def _load_acgan() -> type[Generator]:
     return ACGAN
 
 
-def _load_metric(class_name: str) -> type[Metric]:
-    from medsynth.default_plugins import metrics
-
-    cls: type[Metric] = getattr(metrics, class_name)
+def _load_metric(module: str, class_name: str) -> type[Metric]:
+    cls: type[Metric] = getattr(importlib.import_module(f"medsynth.default_plugins.{module}"), class_name)
     return cls
 
 
@@ -59,6 +74,7 @@ def medsynth_register_generators() -> Iterator[PluginEntry[Generator]]:
 
 @hookimpl
 def medsynth_register_metrics() -> Iterator[PluginEntry[Metric]]:
-    """The classification metrics."""
-    for name, (class_name, summary) in _METRICS.items():
-        yield PluginEntry(name=name, load=functools.partial(_load_metric, class_name), summary=summary)
+    """Metrics of classifiers, and distances between real and generated images."""
+    for module, metrics in (("metrics", _CLASSIFICATION), ("feature_metrics", _FEATURES)):
+        for name, (class_name, summary) in metrics.items():
+            yield PluginEntry(name=name, load=functools.partial(_load_metric, module, class_name), summary=summary)

@@ -13,7 +13,19 @@ from medsynth.plugins import Metric, MetricInput, Result
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["AUC", "F1", "Accuracy", "BalancedAccuracy", "LogLoss", "Precision", "Recall"]
+__all__ = [
+    "AUC",
+    "F1",
+    "MCC",
+    "Accuracy",
+    "AveragePrecision",
+    "BalancedAccuracy",
+    "Brier",
+    "CalibrationError",
+    "LogLoss",
+    "Precision",
+    "Recall",
+]
 
 
 class _ClassifierMetric(Metric):
@@ -130,4 +142,32 @@ class LogLoss(_ClassifierMetric):
 
     name = "log-loss"
     statistic = "loss"
+    higher_is_better = False
+
+
+class AveragePrecision(_ClassifierMetric):
+    """Mean precision over recall; the share of the class is what guessing gets."""
+
+    name = "average-precision"
+    statistic = "average_precision"
+
+
+class MCC(_ClassifierMetric):
+    """Correlation of truth and decision (Matthews): 1 is perfect, 0 is guessing."""
+
+    name = statistic = "mcc"
+
+
+class Brier(_ClassifierMetric):
+    """Squared error of the probabilities."""
+
+    name = statistic = "brier"
+    higher_is_better = False
+
+
+class CalibrationError(_ClassifierMetric):
+    """How far probabilities are from frequencies, in 15 bins."""
+
+    name = "calibration-error"
+    statistic = "calibration_error"
     higher_is_better = False

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from medsynth.dataset import audit_dataset, load_dataset
 from medsynth.evaluate.classifier import ClassifierReport, evaluate_classifier
+from medsynth.evaluate.features import FeatureNetwork, FeatureSpace, Pixels, load_features
 from medsynth.evaluate.generator import GeneratorReport, evaluate_generator
 from medsynth.evaluate.report import Reference, Report, write_report
 from medsynth.evaluate.subjects import DataSummary
@@ -22,12 +23,16 @@ if TYPE_CHECKING:
 __all__ = [
     "ClassifierReport",
     "DataSummary",
+    "FeatureNetwork",
+    "FeatureSpace",
     "GeneratorReport",
+    "Pixels",
     "Reference",
     "Report",
     "evaluate",
     "evaluate_classifier",
     "evaluate_generator",
+    "load_features",
     "write_report",
 ]
 
@@ -40,6 +45,7 @@ def evaluate(
     out: str | Path | None = None,
     count: int = 512,
     seed: int = 0,
+    features: FeatureNetwork | None = None,
     classifier_run: Path | None = None,
     generator_run: Path | None = None,
     references: tuple[Reference, ...] = (),
@@ -54,6 +60,7 @@ def evaluate(
             part's use beside the model file.
         count: Images to generate.
         seed: Of their noise.
+        features: In whose features distances are measured, from :func:`load_features`; ``None``: the classifier's own.
         classifier_run: Folder of the classifier's training run; the report shows its curves.
         generator_run: Folder of the generator's training run; the report shows its losses and filmstrips.
         references: Columns for comparison.
@@ -71,7 +78,7 @@ def evaluate(
         classifier=evaluate_classifier(model, data, run=classifier_run),
         generator=None
         if generator is None
-        else evaluate_generator(generator, data, model, count=count, seed=seed, run=generator_run),
+        else evaluate_generator(generator, data, model, count=count, seed=seed, features=features, run=generator_run),
         audit=audit_dataset(data),
         references=references,
     )

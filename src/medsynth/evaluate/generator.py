@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medsynth.errors import ConfigError
+from medsynth.evaluate.features import FeatureNetwork, FeatureSpace
 from medsynth.evaluate.plugin_metrics import MetricRow, measure
 from medsynth.evaluate.subjects import ModelSummary, class_indices, scores_to_dict
 from medsynth.images import load_images
@@ -38,7 +40,8 @@ class GeneratorReport:
         model: The generator.
         classifier: The classifier that judged its images.
         scores: The classifier's verdict: labels are the classes that were asked for.
-        metrics: Results of the metric plugins that take images; those that failed too.
+        features: The network whose features the distances are measured in.
+        metrics: Results of the metric plugins that take features or images; those that failed too.
         count: Images that were made, label i mod classes.
         seed: Of their noise.
         generated: The first images of each class, uint8 (classes, 8, height, width, channels).
@@ -49,6 +52,7 @@ class GeneratorReport:
     model: ModelSummary
     classifier: ModelSummary
     scores: Scores
+    features: FeatureSpace
     metrics: tuple[MetricRow, ...]
     count: int
     seed: int
@@ -64,6 +68,7 @@ class GeneratorReport:
             "count": self.count,
             "seed": self.seed,
             **scores_to_dict(self.scores, self.classifier),
+            "features": self.features.to_dict(),
             "metrics": [row.to_dict() for row in self.metrics],
         }
 
@@ -75,11 +80,12 @@ def evaluate_generator(
     *,
     count: int = 512,
     seed: int = 0,
+    features: FeatureNetwork | None = None,
     run: Path | None = None,
     resampling: Resampling = RESAMPLING,
     on_progress: OnProgress | None = None,
 ) -> GeneratorReport:
-    """Make images, let a classifier name their classes, and compare them with real training images.
+    """Make images, let a classifier name their classes, and measure how far they are from real training images.
 
     No test number is computed: real images come from the training part, as the generator saw them.
 
@@ -90,11 +96,14 @@ def evaluate_generator(
             :func:`medsynth.images.load_image`, like any other.
         count: How many images, at least 8 for each class.
         seed: Of the noise.
+        features: In whose features distances to real images are measured; ``None``: the classifier's own. Real images
+            reach it at the generator's size first, so that nothing but what they show tells them from generated ones.
         run: Folder of the generator's training run, for its losses and filmstrips.
         resampling: Of the intervals.
         on_progress: Called with (images made, images in all, no figures).
 
     Raises:
+        ArtifactError: The classifier has no features and no other network is given.
         ConfigError: ``count`` is too small.
         DataError: The classes of generator, classifier and data are not the same, or there is no training part.
     """
@@ -103,12 +112,15 @@ def evaluate_generator(
         raise ConfigError(f"count must be at least {COLUMNS} for each of {len(classes)} classes. Got {count}.")
     class_indices(data.labels[:0], classes, classifier, sampler.path.name)
     class_indices(data.labels[:0], data.classes, sampler, data.source)
-    images, labels, probabilities = [], [], []
+    network = features or FeatureNetwork.of(classifier)
+    images, labels, probabilities, vectors = [], [], [], []
     for start in range(0, count, _BLOCK):
         size = min(_BLOCK, count - start)
         made = sampler.sample(size, seed=seed, start=start)
         asked = sampler.labels_for(size, None, start)
-        probabilities.append(classifier.run(load_images(list(made), classifier.image))["probabilities"])
+        outputs = classifier.run(load_images(list(made), classifier.image))
+        probabilities.append(outputs["probabilities"])
+        vectors.append(outputs["features"] if features is None else network(made))
         labels.append(asked)
         images.append(made)
         if on_progress is not None:
@@ -120,12 +132,18 @@ def evaluate_generator(
         positive=classifier.classes.index(classifier.metadata.positive),
         threshold=classifier.metadata.threshold,
     )
-    real, real_labels = _real_images(data, sampler, count)
+    # Twice as many: a reference, and as many for what real images get.
+    real, real_labels = _real_images(data, sampler, 2 * count)
+    compare = functools.partial(measure, reference_labels=real_labels, candidate_labels=asked)
     return GeneratorReport(
         model=ModelSummary.of(sampler),
         classifier=ModelSummary.of(classifier),
         scores=score(rows, resampling),
-        metrics=measure("images", real, made, reference_labels=real_labels, candidate_labels=asked),
+        features=network.space,
+        metrics=(
+            *compare("features", network(real), np.concatenate(vectors), space=network.space.name),
+            *compare("images", real, made),
+        ),
         count=count,
         seed=seed,
         generated=_grid(made, asked, len(classes), spread=False),

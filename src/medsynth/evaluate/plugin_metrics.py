@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,12 +14,14 @@ from medsynth.plugins import Result, registry
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from medsynth.plugins import Metric, MetricInput
+    from medsynth.plugins import Metric, MetricInput, PluginRecord
 
-__all__ = ["MetricRow", "measure"]
+__all__ = ["MetricRow", "match", "measure"]
 
 _OURS = "medsynth-core"
 """Our own probability metrics are not run as plugins: their numbers are in :class:`medsynth.metrics.Scores` already."""
+
+_LEADS = "kid"
 
 _NO_NUMBER = Estimate(None)
 
@@ -35,9 +37,12 @@ class MetricRow:
         version: Of the package.
         estimate: The number and its interval; without a value where the metric failed.
         per_class: By class index.
-        real: For images, the same metric with one half of the real images as reference and the other half as
-            candidate: what real images get.
+        real: For images and features, the same metric with other real images in the candidate's place, as many and of
+            the same classes: the floor of a distance, see :func:`match`.
         higher_is_better: ``None`` where neither side is better, or the metric could not be made.
+        size: For images and features, images on each side.
+        space: Name of the features, for a metric of features.
+        notes: What the plugin says of this number.
         error: What went wrong, in one line.
     """
 
@@ -49,6 +54,9 @@ class MetricRow:
     per_class: Mapping[int, float] = field(default_factory=dict)
     real: float | None = None
     higher_is_better: bool | None = None
+    size: int | None = None
+    space: str | None = None
+    notes: tuple[str, ...] = ()
     error: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -65,45 +73,92 @@ def measure(
     *,
     reference_labels: NDArray[np.int64],
     candidate_labels: NDArray[np.int64] | None = None,
+    space: str | None = None,
 ) -> tuple[MetricRow, ...]:
     """Run every registered metric that takes ``inputs``, with its default options.
+
+    Images and features are matched first (:func:`match`), so that a number and that of real images beside it come from
+    as many images of the same classes.
 
     Args:
         inputs: What the arrays are; see :class:`medsynth.plugins.Metric`.
         reference: Rows of the reference.
         candidate: Rows of the candidate.
         reference_labels: Class index of each reference row; for probabilities, the true classes.
-        candidate_labels: Class index of each candidate row.
+        candidate_labels: Class index of each candidate row; not for probabilities.
+        space: Name of the features.
 
     Returns:
-        A row for each metric, sorted by name. Metrics of other inputs are left out, those that fail are not.
+        A row for each metric, sorted by name behind ``kid``, which means something on small sets too. Metrics of other
+        inputs are left out, those that fail are not.
     """
-    rows = []
-    for record in registry().records():
-        if record.kind != "metric" or (inputs == "probabilities" and record.distribution == _OURS):
-            continue
-        facts: dict[str, Any] = {
-            "name": record.name,
-            "summary": record.summary,
-            "distribution": record.distribution,
-            "version": record.version,
-        }
-        try:
-            metric = registry().create("metric", record.name)
-            if metric.inputs != inputs:
-                continue
-            facts["higher_is_better"] = None if metric.higher_is_better is None else bool(metric.higher_is_better)
-            result = _run(metric, reference, candidate, reference_labels, candidate_labels)
-            facts["estimate"] = Estimate(result.value, result.low, result.high)
-            facts["per_class"] = result.per_class
-            if inputs == "images":
-                first = _first_half(reference_labels)
-                halves = (reference[first], reference[~first], reference_labels[first], reference_labels[~first])
-                facts["real"] = _run(metric, *halves).value
-        except Exception as error:  # A stranger's code may raise anything, and the report must still be written.
-            facts["error"] = " ".join(f"{type(error).__name__}: {error}".split())
-        rows.append(MetricRow(**facts))
-    return tuple(rows)
+    sets: list[tuple[Any, ...]] = [(reference, candidate, reference_labels, candidate_labels)]
+    facts: dict[str, Any] = {}
+    if candidate_labels is not None:
+        first, second, made = match(reference_labels, candidate_labels)
+        labels = reference_labels[first]
+        sets = [(reference[first], rows, labels, labels) for rows in (candidate[made], reference[second])]
+        facts = {"size": len(first), "space": space}
+    records = [each for each in registry().records() if each.kind == "metric" and _takes(each, inputs)]
+    return tuple(_row(record, sets, facts) for record in sorted(records, key=lambda each: each.name != _LEADS))
+
+
+def match(
+    real: NDArray[np.int64], made: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of a reference, of other real images and of generated ones: equally many, with the same classes.
+
+    Each class is halved at random, so that both halves have one distribution and the same patients, as the generated
+    rows do, whose generator learned from all of them. Rows that are too many are left out.
+
+    Args:
+        real: Class index of each real row.
+        made: Class index of each generated row.
+
+    Returns:
+        Indices of real rows, of further real rows, and of generated rows; the labels are the same line by line.
+    """
+    sides: tuple[list[NDArray[np.int64]], ...] = ([], [], [])
+    for label in np.unique(real):
+        rows, own = np.flatnonzero(real == label), np.flatnonzero(made == label)
+        size = min(len(rows) // 2, len(own))
+        # numpy promises these words, not its permutations.
+        rows = rows[np.argsort(np.random.Philox(key=0).random_raw(len(rows)), kind="stable")]
+        for side, chosen in zip(sides, (rows[:size], rows[size : 2 * size], own[:size]), strict=True):
+            side.append(chosen)
+    first, second, generated = (np.concatenate([np.empty(0, np.int64), *side]) for side in sides)
+    return first, second, generated
+
+
+def _takes(record: PluginRecord, inputs: MetricInput) -> bool:
+    """Whether a metric wants these inputs; one that cannot be imported is listed among those of images and scores."""
+    if inputs == "probabilities" and record.distribution == _OURS:
+        return False
+    try:
+        wanted: MetricInput = registry().get("metric", record.name).inputs
+    except Exception:  # A stranger's code may raise anything.
+        return inputs != "features"
+    return wanted == inputs
+
+
+def _row(record: PluginRecord, sets: list[tuple[Any, ...]], facts: Mapping[str, Any]) -> MetricRow:
+    row = MetricRow(
+        name=record.name, summary=record.summary, distribution=record.distribution, version=record.version, **facts
+    )
+    try:
+        metric = registry().create("metric", record.name)
+        better = None if metric.higher_is_better is None else bool(metric.higher_is_better)
+        row = replace(row, higher_is_better=better)
+        results = [_run(metric, *rows) for rows in sets]
+        return replace(
+            row,
+            estimate=Estimate(results[0].value, results[0].low, results[0].high),
+            per_class=results[0].per_class,
+            notes=results[0].notes,
+            real=results[1].value if len(results) > 1 else None,
+        )
+    except Exception as error:  # As above, and the report must still be written.
+        return replace(row, error=" ".join(f"{type(error).__name__}: {error}".split()))
 
 
 def _run(
@@ -122,6 +177,7 @@ def _run(
         low=None if given.low is None else float(given.low),
         high=None if given.high is None else float(given.high),
         per_class={int(index): float(value) for index, value in given.per_class.items()},
+        notes=tuple(map(str, given.notes)),
     )
     ends = [end for end in (result.low, result.high) if end is not None]
     if not np.isfinite([result.value, *ends, *result.per_class.values()]).all():
@@ -130,12 +186,3 @@ def _run(
             f"by class {result.per_class}"
         )
     return result
-
-
-def _first_half(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """The first half of each class: in natural order neighbours are often of one patient, who should not be in both."""
-    first = np.zeros(len(labels), bool)
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        first[rows[: len(rows) // 2]] = True
-    return first

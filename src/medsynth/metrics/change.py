@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medsynth.metrics.bootstrap import RESAMPLING, Estimate, Resampling, percentiles, resample
+from medsynth.metrics.calibration import calibration_error
 from medsynth.metrics.classification import auc, recall
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from medsynth.metrics.rows import Rows
 
 __all__ = ["Change", "calibration_error", "compare_models"]
-
-_BINS = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +34,7 @@ class Change:
             Lippman-Hand 1983, JAMA 249, 1743), because resampling zeros gives zero.
         auc: Second minus first; of the positive class, with more than two classes the macro mean.
         sensitivity: Likewise, at the operating threshold.
-        calibration_error: Likewise, of :func:`calibration_error`.
+        calibration_error: Likewise, of :func:`medsynth.metrics.calibration_error`.
     """
 
     images: int
@@ -88,24 +87,6 @@ def compare_models(first: Rows, second: Rows, resampling: Resampling = RESAMPLIN
         sensitivity=difference(recall),
         calibration_error=difference(calibration_error),
     )
-
-
-def calibration_error(rows: Rows, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Expected calibration error of each class against the rest, a statistic as in :mod:`medsynth.metrics`.
-
-    Mean over 15 equal bins of the class's probability, weighted by their images, of |mean probability - frequency of
-    the class| (Nixon et al. 2019, arXiv 1904.01685, equation 3: static calibration error). The whole is that of the
-    positive class for a binary task, else the mean over classes.
-    """
-    bins = np.minimum((rows.probabilities * _BINS).astype(np.int64), _BINS - 1)
-    errors = []
-    for index in range(rows.num_classes):
-        member = (bins[:, index, None] == np.arange(_BINS)).astype(np.float64)
-        gap = rows.probabilities[:, index] - (rows.labels == index)
-        errors.append(np.abs((weights * gap) @ member).sum(axis=1) / weights.sum(axis=1))
-    classes = np.stack(errors, axis=1)
-    whole = classes.mean(axis=1) if rows.positive is None else classes[:, rows.positive]
-    return np.column_stack([whole, classes])
 
 
 def _estimate(

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from medsynth.metrics.roc import area_under, roc_curve
+from medsynth.metrics.calibration import brier, calibration_error
+from medsynth.metrics.roc import area_under, roc_curve, step_area
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,10 +28,12 @@ __all__ = [
     "Statistic",
     "accuracy",
     "auc",
+    "average_precision",
     "balanced_accuracy",
     "confusion_matrix",
     "f1",
     "log_loss",
+    "matthews",
     "precision",
     "recall",
 ]
@@ -102,6 +105,37 @@ def auc(rows: Rows, weights: NDArray[np.float64]) -> NDArray[np.float64]:
     return _with_whole(rows, np.stack(areas, axis=1))
 
 
+def average_precision(rows: Rows, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean precision over recall, one class against the rest; see :func:`medsynth.metrics.roc.step_area`."""
+    areas = [
+        step_area(rows.labels == index, rows.probabilities[:, index], weights) for index in range(rows.num_classes)
+    ]
+    return _with_whole(rows, np.stack(areas, axis=1))
+
+
+def matthews(rows: Rows, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Correlation of truth and decision (Matthews 1975; for more classes Gorodkin 2004, Comput. Biol. Chem. 28, 367).
+
+    1 is perfect, 0 guessing. 0 where one class alone was decided for, as in scikit-learn; not defined where one class
+    alone occurs.
+    """
+    confusion = confusion_matrix(rows, weights)
+    hits, missed, wrong = _outcomes(confusion)
+    total = confusion.sum(axis=(1, 2))
+    true, decided = hits + missed, hits + wrong
+    classes = _correlation(
+        total[:, None] * hits - true * decided,
+        true * (total[:, None] - true),
+        decided * (total[:, None] - decided),
+    )
+    whole = _correlation(
+        total * hits.sum(axis=1) - (true * decided).sum(axis=1),
+        total**2 - (true**2).sum(axis=1),
+        total**2 - (decided**2).sum(axis=1),
+    )
+    return np.column_stack([whole, classes])
+
+
 STATISTICS: Mapping[str, Statistic] = MappingProxyType(
     {
         "loss": log_loss,
@@ -111,6 +145,10 @@ STATISTICS: Mapping[str, Statistic] = MappingProxyType(
         "precision": precision,
         "recall": recall,
         "auc": auc,
+        "average_precision": average_precision,
+        "mcc": matthews,
+        "brier": brier,
+        "calibration_error": calibration_error,
     }
 )
 """Every classification metric by the key that it has in ``metrics.json``, in the order of the tables."""
@@ -136,6 +174,14 @@ def _mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[
 def _macro(classes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean over the classes that have a value."""
     return _ratio(np.nansum(classes, axis=1), np.isfinite(classes).sum(axis=1).astype(np.float64))
+
+
+def _correlation(
+    covariance: NDArray[np.float64], true: NDArray[np.float64], decided: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Of truth and decision, from what is proportional to their covariance and variances."""
+    root = np.sqrt(true) * np.sqrt(decided)
+    return np.where(true > 0, np.divide(covariance, root, out=np.zeros_like(root), where=root > 0), np.nan)
 
 
 def _with_whole(rows: Rows, classes: NDArray[np.float64]) -> NDArray[np.float64]:

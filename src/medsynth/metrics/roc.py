@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["GRID", "Roc", "area_under", "roc_band", "roc_curve", "youden_threshold"]
+__all__ = ["GRID", "Roc", "area_under", "roc_band", "roc_curve", "step_area", "youden_threshold"]
 
 GRID = np.linspace(0.0, 1.0, 101)
 """False positive rates at which a bootstrap band is given."""
@@ -49,17 +49,30 @@ def roc_curve(
         False positive rates (b, k), true positive rates (b, k), thresholds (k,), where k - 1 is the number of distinct
         scores. Rates are NaN where a weighting has no positive or no negative row.
     """
-    order = np.argsort(-scores, kind="stable")
-    ranked = scores[order]
-    last_of_equals = np.flatnonzero(np.append(np.diff(ranked) != 0, True))
-    rates = []
-    for side in (~positive[order], positive[order]):
-        counts = np.cumsum(weights[:, order] * side, axis=1)[:, last_of_equals]
-        counts = np.concatenate([np.zeros((len(weights), 1)), counts], axis=1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            rates.append(counts / counts[:, -1:])
-    thresholds = np.concatenate([[np.inf], ranked[last_of_equals]])
-    return rates[0], rates[1], thresholds
+    false, true, thresholds = _counts(positive, scores, weights)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return false / false[:, -1:], true / true[:, -1:], thresholds
+
+
+def step_area(
+    positive: NDArray[np.bool_], scores: NDArray[np.floating[Any]], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Average precision: sum over thresholds of (R_i - R_(i-1)) P_i with recall R and precision P, (b,).
+
+    Without interpolation between points, which would be too optimistic (Davis and Goadrich 2006, section 4). The share
+    of positive rows is what guessing gets. NaN where a weighting has no positive or no negative row.
+
+    Args:
+        positive: As for :func:`roc_curve`.
+        scores: Likewise.
+        weights: Likewise.
+    """
+    false, true, _ = _counts(positive, scores, weights)
+    called = false + true
+    precision = np.divide(true, called, out=np.zeros_like(true), where=called > 0)[:, 1:]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        area = (np.diff(true, axis=1) * precision).sum(axis=1) / true[:, -1]
+    return np.where(false[:, -1] > 0, area, np.nan)
 
 
 def area_under(fpr: NDArray[np.float64], tpr: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -96,3 +109,17 @@ def youden_threshold(positive: NDArray[np.bool_], scores: NDArray[np.floating[An
         return 0.5
     below, lowest = thresholds[best + 1], thresholds[best]
     return 0.5 if below < 0.5 <= lowest else float((below + lowest) / 2)
+
+
+def _counts(
+    positive: NDArray[np.bool_], scores: NDArray[np.floating[Any]], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Weight of negative and of positive rows at or above each threshold (b, k), and the thresholds (k,)."""
+    order = np.argsort(-scores, kind="stable")
+    ranked = scores[order]
+    last_of_equals = np.flatnonzero(np.append(np.diff(ranked) != 0, True))
+    counts = []
+    for side in (~positive[order], positive[order]):
+        summed = np.cumsum(weights[:, order] * side, axis=1)[:, last_of_equals]
+        counts.append(np.concatenate([np.zeros((len(weights), 1)), summed], axis=1))
+    return counts[0], counts[1], np.concatenate([[np.inf], ranked[last_of_equals]])

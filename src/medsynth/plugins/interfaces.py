@@ -139,12 +139,14 @@ class Result:
         low: Lower end of its 95 % interval, if the metric has one.
         high: Upper end.
         per_class: Value for each class index, if the metric is defined by class.
+        notes: What a reader must know of this very number, one sentence each, for example that there were few images.
     """
 
     value: float
     low: float | None = None
     high: float | None = None
     per_class: Mapping[int, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class Metric(ABC):

@@ -201,7 +201,7 @@ def test_a_failed_metric_is_shown(report):
     generator = replace(report.generator, metrics=(bad, good))
     text = Page(render_page(replace(report, generator=generator))).text
     assert "RuntimeError: no luck" in text
-    assert "These metrics failed, and their rows say why: broken." in text
+    assert "These metrics gave no number, and their rows say why: broken." in text
     assert "0.250" in text
     assert "0.750" in text
 
@@ -230,7 +230,7 @@ def test_what_is_missing_or_wrong_is_said(report):
         "their-score",
         "0.123",
         "could not be written down beside the model file",
-        "problem Odd. Mend it.",
+        "problem odd-size Odd. Mend it.",
         "plugin 'x' of y is left out: why",
         "No intervals: they need at least two groups to resample",
     ):
@@ -302,3 +302,13 @@ def test_no_path_of_this_machine_leaks(report, runs, tmp_path):
     write_report(tmp_path / "out", replace(report, classifier=replace(report.classifier, run=runs[0])))
     for name in ("report.html", "metrics.json"):
         assert str(tmp_path) not in (tmp_path / "out" / name).read_text(encoding="utf-8")
+
+
+def test_images_that_findings_name_are_shown(report):
+    shown = (("a/1.png", "a/2.png"), ("b/1.png",))
+    finding = Finding(code="near-duplicate", severity="info", message="Odd.", evidence={}, advice="Look.", shown=shown)
+    thumbnails = {name: np.full((64, 64), 90, np.uint8) for names in shown for name in names}
+    audit = Audit(source="phantom", images=3, parts={}, findings=(finding,), thumbnails=thumbnails)
+    page = render_page(replace(report, audit=audit))
+    assert "near-duplicate: a/1.png and a/2.png" in page
+    assert page.count("near-duplicate: ") == 2

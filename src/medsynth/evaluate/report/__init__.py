@@ -11,7 +11,8 @@
   * ``images``, ``positive`` (name of the class; null for more than two), ``threshold``
   * ``interval``: ``level``, ``method``, ``unit`` (``image`` or ``group``), ``units``, ``resamples``, ``seed``
   * ``overall``: metric -> ``value``, ``low``, ``high``; of the positive class for a binary task, else the mean over
-    classes. Metrics: ``loss``, ``accuracy``, ``balanced_accuracy``, ``f1``, ``precision``, ``recall``, ``auc``
+    classes. Metrics: ``loss``, ``accuracy``, ``balanced_accuracy``, ``f1``, ``precision``, ``recall``, ``auc``,
+    ``average_precision``, ``mcc``, ``brier``, ``calibration_error``
   * ``per_class``: metric -> a list of the same, class by class
   * ``confusion``: counts, true classes down, decided ones across
   * ``roc``: class by class ``fpr``, ``tpr``, ``thresholds`` (the first is null: nothing is called positive),
@@ -19,7 +20,8 @@
   * ``metrics``: :class:`~medsynth.evaluate.plugin_metrics.MetricRow` of plugins
   * of the classifier also ``data``, ``same_data_as_training``, ``test_part_uses``, ``test_part_use_recorded`` and
     ``skipped``
-  * of the generator also ``classifier`` (the model that judged), ``count``, ``seed``
+  * of the generator also ``classifier`` (the model that judged), ``count``, ``seed`` and ``features``, the
+    :class:`~medsynth.evaluate.features.FeatureSpace` in which distances were measured
 
 * ``references``: ``label``, ``note``, ``classifier`` and ``generator`` (metric -> value)
 * ``provenance``: ``versions``, ``hardware``, ``plugins_left_out``

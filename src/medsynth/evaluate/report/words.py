@@ -21,6 +21,10 @@ _TITLES = {
     "recall": "Recall",
     "specificity": "Specificity",
     "auc": "AUC",
+    "average_precision": "Average precision",
+    "mcc": "MCC",
+    "brier": "Brier score",
+    "calibration_error": "Calibration error",
 }
 
 
@@ -43,6 +47,9 @@ def explain(metric: str, positive: str | None) -> str:
             "precision": f"share of the calls for a class that are right; {mean}",
             "recall": f"share of the images of a class that are found; {mean}",
             "auc": f"how well scores separate a class from the rest (0.5 guessing); {mean}",
+            "average_precision": f"mean precision over recall (the class's share is guessing); {mean}",
+            "brier": "squared error of the probabilities, summed over classes; lower is better",
+            "calibration_error": f"how far probabilities are from frequencies; lower is better; {mean}",
         }
     else:
         texts = {
@@ -51,10 +58,14 @@ def explain(metric: str, positive: str | None) -> str:
             "recall": f"share of the images of {positive} that are found (sensitivity)",
             "specificity": f"share of the other images that are not called {positive}",
             "auc": f"chance that an image of {positive} scores higher than another (0.5 guessing)",
+            "average_precision": f"mean precision over recall of {positive} (its share is guessing)",
+            "brier": f"squared error of the probability of {positive}; lower is better",
+            "calibration_error": f"how far the probability of {positive} is from its frequency; lower is better",
         }
     texts |= {
         "loss": "mean surprise at the true class; lower is better",
         "accuracy": "share of correct decisions",
+        "mcc": "correlation of truth and decision (Matthews; 0 guessing, 1 perfect)",
         "balanced_accuracy": "accuracy as if every class were equally frequent",
     }
     return texts[metric]

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from medsynth.evaluate.report.blocks import Block, Cell, Section, Table, text
+import numpy as np
+
+from medsynth.evaluate.report.blocks import Block, Cell, Pictures, Section, Table, photo, text
 from medsynth.evaluate.report.words import count, join
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from medsynth.dataset import Audit
     from medsynth.evaluate.report.model import Report
 
@@ -43,7 +47,7 @@ def data_section(report: Report) -> Section:
         ),
     ]
     if report.audit is not None:
-        blocks.append(_audit_block(report.audit))
+        blocks += _audit_blocks(report.audit)
     skipped = (*data.skipped, *(report.classifier.skipped if report.classifier is not None else ()))
     if skipped:
         blocks.append(
@@ -58,10 +62,31 @@ def data_section(report: Report) -> Section:
     return Section("data", "Data", tuple(blocks))
 
 
-def _audit_block(audit: Audit) -> Block:
+def _audit_blocks(audit: Audit) -> list[Block]:
     if not audit.findings:
-        return text("The audit of the data found nothing to object to.")
+        return [text("The audit of the data found nothing to object to.")]
     rows = tuple(
-        (Cell(_SEVERITY[finding.severity]), Cell(finding.message, finding.advice)) for finding in audit.findings
+        (Cell(_SEVERITY[finding.severity], finding.code), Cell(finding.message, finding.advice))
+        for finding in audit.findings
     )
-    return Table("What the audit of the data found", ("Kind", "Finding and advice"), rows, style="prose")
+    blocks: list[Block] = [
+        Table("What the audit of the data found", ("Kind", "Finding and advice"), rows, style="prose")
+    ]
+    pictures = tuple(
+        photo(
+            _strip([audit.thumbnails[name] for name in names]),
+            alt=", ".join(names),
+            caption=f"{finding.code}: {join(names)}",
+        )
+        for finding in audit.findings
+        for names in finding.shown
+        if names
+    )
+    return [*blocks, Pictures(pictures, columns=2)] if pictures else blocks
+
+
+def _strip(thumbnails: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Thumbnails beside each other, a white line between them: uint8 (h, w, 1)."""
+    gap = np.full((thumbnails[0].shape[0], 2), 255, np.uint8)
+    pieces = [piece for thumbnail in thumbnails for piece in (gap, thumbnail)][1:]
+    return np.concatenate(pieces, axis=1)[..., None]

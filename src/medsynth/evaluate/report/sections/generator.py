@@ -48,10 +48,23 @@ def generator_section(report: Report, generator: GeneratorReport) -> Section:
     if generator.run is not None:
         blocks += _training(generator.run, generator.model.classes[:_MOST_CLASSES])
     blocks += _verdict(report, generator)
-    if generator.metrics:
-        caption = "Metrics of plugins on generated images"
-        blocks.append(plugin_table(generator.metrics, generator.model.classes, caption=caption))
+    blocks += _distances(generator)
     return Section("generator", "Generator", tuple(blocks))
+
+
+def _distances(generator: GeneratorReport) -> list[Block]:
+    """One table for the feature space and one for images, so that no two spaces share a column."""
+    space = generator.features
+    captions = {
+        space.name: f"Distances between generated and real images, in {space.name} ({space.dimensions:,} dimensions)",
+        None: "Metrics of generated images",
+    }
+    tables: list[Block] = []
+    for name, caption in captions.items():
+        rows = [row for row in generator.metrics if row.space == name]
+        if rows:
+            tables.append(plugin_table(rows, generator.model.classes, caption=caption))
+    return tables
 
 
 def _grids(generator: GeneratorReport) -> list[Picture]:

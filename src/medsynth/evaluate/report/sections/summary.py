@@ -124,7 +124,7 @@ def _generator_sentences(report: Report) -> Iterator[str]:
     yield from _compare_with_real(generator, report.classifier, accuracy)
     failed = [row.name for row in generator.metrics if row.error is not None]
     if failed:
-        yield f"These metrics failed, and their rows say why: {join(failed)}."
+        yield f"These metrics gave no number, and their rows say why: {join(failed)}."
 
 
 def _compare_with_real(

@@ -111,9 +111,17 @@ def plugin_table(rows: Sequence[MetricRow], classes: Sequence[str], *, caption: 
     for row in rows:
         better = {True: "Higher is better.", False: "Lower is better.", None: ""}[row.higher_is_better]
         about = " ".join(filter(None, [row.summary, better, f"{row.distribution} {row.version}."]))
-        values = [estimate_cell(row.estimate) if row.error is None else Cell("failed", row.error)]
+        values = [estimate_cell(row.estimate) if row.error is None else Cell("no number", row.error)]
         values += [Cell(number(row.real))] if compared else []
         values += [Cell(number(row.per_class.get(index))) for index in range(len(classes))]
         body.append((Cell(row.name, about), *values))
-    notes = ("Real images: one half of the training images against the other half.",) if compared else ()
-    return Table(caption, head, tuple(body), notes=notes)
+    notes = [f"{row.name}: {note}" for row in rows for note in row.notes]
+    sizes = {row.size for row in rows if row.size is not None}
+    if compared and sizes:
+        notes.insert(
+            0,
+            f"{max(sizes):,} images on each side, the classes in equal shares on both. Real images: as many other "
+            "training images of the same patients in the place of the generated ones, which is what a generator would "
+            "get that has learned everything and repeats nothing.",
+        )
+    return Table(caption, head, tuple(body), notes=tuple(notes))

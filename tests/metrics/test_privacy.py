@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.spatial.distance import cdist
+from sklearn.metrics import roc_auc_score
+
+from medsynth.errors import DataError
+from medsynth.metrics import authenticity, copying_test, membership_auc
+
+
+@pytest.fixture
+def rows():
+    """Training, held-out and generated rows of one distribution."""
+    return np.random.default_rng(0).normal(size=(3, 300, 12))
+
+
+def permuted(*sets):
+    random = np.random.default_rng(1)
+    return [random.permutation(rows) for rows in sets]
+
+
+def test_authenticity_is_the_definition(rows):
+    train, _, made = rows
+    table, own = cdist(train, made), cdist(train, train)
+    np.fill_diagonal(own, np.inf)
+    nearest = table.argmin(axis=0)
+    expected = (table.min(axis=0) > own[nearest].min(axis=1)).mean()
+    found = authenticity(train, made)
+    assert found.value == expected
+    assert found.low < expected < found.high
+    assert authenticity(*permuted(train, made)) == found  # A published implementation fails this.
+
+
+def test_planted_copies_are_not_authentic(rows):
+    train, _, made = rows
+    assert authenticity(train, train).value == 0
+    assert authenticity(train, np.repeat(train[:5], 20, axis=0) + 1e-9).value == 0
+    assert authenticity(train, made + 100).value == 1
+    half = authenticity(train, np.concatenate([train[:150], made[:150]])).value
+    assert half == pytest.approx(authenticity(train, made[:150]).value / 2)
+
+
+def test_one_cell_is_the_mann_whitney_test(rows):
+    train, held_out, made = rows
+    far = [cdist(side, train).min(axis=1) for side in (held_out, made)]
+    expected = stats.mannwhitneyu(far[1], far[0], method="asymptotic", use_continuity=False)
+    score = copying_test(train, held_out, made)
+    assert 2 * stats.norm.cdf(-abs(score)) == pytest.approx(expected.pvalue)
+    assert copying_test(*permuted(train, held_out, made)) == pytest.approx(score)
+
+
+def test_ties_are_corrected():
+    train, held_out, made = np.zeros((1, 1)), np.array([[0.0], [1], [1], [2], [3]]), np.array([[0.0], [0], [1], [1]])
+    expected = stats.mannwhitneyu([0, 0, 1, 1], [0, 1, 4, 1, 9], method="asymptotic", use_continuity=False)
+    score = copying_test(train, held_out, made)
+    assert score < 0
+    assert 2 * stats.norm.cdf(score) == pytest.approx(expected.pvalue)
+
+
+def test_the_alarm_is_quiet_on_held_out_rows_and_rings_on_copies(rows):
+    train, held_out, made = rows
+    assert abs(copying_test(train, held_out, made)) < 3
+    planted = made.copy()
+    planted[:100] = train[:100]
+    assert copying_test(train, held_out, planted) < -3
+    cells = np.arange(300) % 2
+    in_one = made.copy()
+    in_one[cells == 1] = train[cells == 1]
+    options = {"held_out_cells": cells, "made_cells": cells}
+    both = [copying_test(train, held_out, in_one, **options), copying_test(train, held_out, made, **options)]
+    assert both[0] < -3 < both[1]
+
+
+def test_membership_is_the_area_under_the_curve(rows):
+    train, held_out, made = rows
+    near = [cdist(side, made).min(axis=1) for side in (train, held_out)]
+    expected = roc_auc_score([1] * 300 + [0] * 300, -np.concatenate(near))
+    found = membership_auc(train, held_out, made)
+    assert found.value == pytest.approx(expected)
+    assert found.low < 0.5 < found.high
+    leaking = membership_auc(train, held_out, train[::2] + 1e-3)
+    assert leaking.low > 0.6
+    assert membership_auc(train, held_out, train).value == 1
+
+
+def test_refusals(rows):
+    train, held_out, made = rows
+    with pytest.raises(DataError, match="one network"):
+        authenticity(train, made[:, :3])
+    with pytest.raises(DataError, match="2 nearest neighbours need"):
+        authenticity(train[:1], made)
+    with pytest.raises(DataError, match="one entry for each row"):
+        copying_test(train, held_out, made, made_cells=np.zeros(3))
+    with pytest.raises(DataError, match="needs a cell with"):
+        copying_test(train, held_out, made, held_out_cells=np.zeros(300), made_cells=np.ones(300))
