@@ -69,3 +69,36 @@ def test_bad_input_is_an_error_of_ours(tmp_path):
 
 def test_help_has_an_example():
     assert "Example: medsynth dataset audit" in run("--help").output
+
+
+def split(*arguments):
+    return CliRunner().invoke(whole, ["dataset", "split", *map(str, arguments)])
+
+
+def test_split_writes_a_csv_that_is_data(scans, tmp_path):
+    from medsynth.dataset import load_dataset
+
+    out = tmp_path / "split.csv"
+    result = split(scans, "--by", "regex", "--pattern", "([0-9]+)", "--test", "0.25", "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "32 images in 12 groups" in result.output
+    data = load_dataset(out)
+    assert len(set(data.groups)) == 12
+    assert data.split.count("test") == pytest.approx(8, abs=2)
+    assert run(out).exit_code == 0
+
+
+def test_split_into_folds(scans, tmp_path):
+    from medsynth.dataset import load_dataset
+
+    result = split(scans, "--by", "blocks", "--folds", 2, "--repeats", 2, "--out", tmp_path / "folds")
+    assert result.exit_code == 0, result.output
+    files = sorted(path.name for path in (tmp_path / "folds").iterdir())
+    assert files == [f"repeat-{repeat}-fold-{fold}.csv" for repeat in (0, 1) for fold in (0, 1)]
+    tested = [name for fold in (0, 1) for name in load_dataset(tmp_path / "folds" / files[fold]).part("test").names]
+    assert len(tested) == len(set(tested)) == 32
+
+
+def test_split_by_groups_needs_groups(scans, tmp_path):
+    assert isinstance(split(scans, "--out", tmp_path / "split.csv").exception, DataError)
+    assert not (tmp_path / "split.csv").exists()

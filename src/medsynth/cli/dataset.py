@@ -1,4 +1,4 @@
-"""``medsynth dataset``: look at a data set before training on it."""
+"""``medsynth dataset``: look at a data set before training on it, and split it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medsynth.cli.settings import Data
+from medsynth.cli.settings import Data, Positive
 
 if TYPE_CHECKING:
     from medsynth.dataset.audit import Audit
@@ -17,7 +17,7 @@ __all__ = ["app"]
 
 _EXAMPLES = 3
 
-app = typer.Typer(no_args_is_help=True, help="Look at a data set before training on it.")
+app = typer.Typer(no_args_is_help=True, help="Look at a data set before training on it, and split it.")
 
 
 class FailOn(StrEnum):
@@ -25,6 +25,16 @@ class FailOn(StrEnum):
 
     WARNING = "warning"
     ERROR = "error"
+
+
+class By(StrEnum):
+    """What is kept together by ``split``."""
+
+    GROUP = "group"
+    REGEX = "regex"
+    PATIENT = "patient"
+    DUPLICATES = "duplicates"
+    BLOCKS = "blocks"
 
 
 @app.command()
@@ -35,7 +45,7 @@ def audit(
         FailOn | None, typer.Option(help="Exit with 1 where there is a finding of this severity or worse.")
     ] = None,
 ) -> None:
-    """Find copies across the split, unreadable files, imbalance and other traps.
+    """Find copies across the split, shortcuts, flattering splits, unreadable files and other traps.
 
     Example: medsynth dataset audit scans/ --json audit.json --fail-on error
     """
@@ -56,6 +66,56 @@ def audit(
             f"{result.source}: the audit has findings of severity {fail_on.value} or worse: {codes}. "
             "Mend the data as advised, or choose another --fail-on."
         )
+
+
+@app.command()
+def split(
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", help="The CSV to write; with --folds, a folder of them.")],
+    by: Annotated[
+        By,
+        typer.Option(
+            help="What stays together: the group column, a regular expression on the path, the DICOM PatientID, exact "
+            "and near duplicates and look-alike neighbours, or blocks of consecutive names."
+        ),
+    ] = By.GROUP,
+    pattern: Annotated[
+        str | None, typer.Option(help="For --by regex; its first bracket is the group, else the whole match.")
+    ] = None,
+    validation: Annotated[float, typer.Option(min=0.01, max=0.9, help="Share of the validation part.")] = 0.15,
+    test: Annotated[float, typer.Option(min=0.01, max=0.9, help="Share of the test part.")] = 0.15,
+    folds: Annotated[int | None, typer.Option(min=2, help="Write one CSV for each fold of a cross-validation.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Repetitions of the cross-validation, each dealt anew.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Decides between equally good splits.")] = 0,
+    positive: Positive = None,
+) -> None:
+    """Write a split that keeps patients together, as a CSV that every command takes as DATA.
+
+    Example: medsynth dataset split scans/ --by regex --pattern "(patient[0-9]+)" --out split.csv
+    """
+    from medsynth.dataset import fold_datasets, group_dataset, load_dataset, split_dataset
+    from medsynth.progress import progress_bar
+
+    table = load_dataset(data, positive=positive)
+    with progress_bar("look-alikes", "images") as report:
+
+        def tell(done: int, total: int) -> None:
+            report(done, total, {})
+
+        if folds is None:
+            shares = {"train": 1.0 - validation - test, "validation": validation, "test": test}
+            dealt = split_dataset(table, by.value, pattern=pattern, fractions=shares, seed=seed, on_progress=tell)
+        else:
+            dealt = group_dataset(table, by.value, pattern=pattern, on_progress=tell)
+    groups = len(set(dealt.groups or ()))
+    if folds is None:
+        dealt.to_csv(out)
+        counts = ", ".join(f"{part} {dealt.split.count(part)}" for part in ("train", "validation", "test"))
+        typer.echo(f"{out}: {len(dealt)} images in {groups} groups; {counts}.")
+        return
+    for fold in fold_datasets(dealt, folds=folds, repeats=repeats, seed=seed):
+        fold.data.to_csv(out / f"repeat-{fold.repeat}-fold-{fold.index}.csv")
+    typer.echo(f"{out}: {folds * repeats} CSV files; {len(dealt)} images in {groups} groups.")
 
 
 def _show(audit: Audit) -> None:
@@ -87,6 +147,6 @@ def _flat(entry: Any) -> str:
     """One example of the evidence in one line: names, reasons and numbers in the order in which they stand."""
     if isinstance(entry, dict):
         return ", ".join(_flat(value) for value in entry.values())
-    if isinstance(entry, list):
+    if isinstance(entry, list | tuple):
         return " x ".join(map(str, entry)) if all(isinstance(value, int) for value in entry) else ", ".join(entry)
     return f"{entry:.3f}" if isinstance(entry, float) else str(entry)

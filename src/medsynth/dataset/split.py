@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["FRACTIONS", "VALIDATION_FRACTION", "split_rows"]
+__all__ = ["FRACTIONS", "VALIDATION_FRACTION", "keyed", "split_rows"]
 
 FRACTIONS = {"train": 0.70, "validation": 0.15, "test": 0.15}
 """Shares of the parts where the data name none."""
@@ -95,7 +95,7 @@ def _by_groups(
     chosen = np.zeros(len(names), dtype=np.int64)
     unit = np.eye(len(parts))[:, :, None]
     # Large groups first, while there is room for them; among equals a keyed hash, which no numpy version changes.
-    for group in sorted(range(len(names)), key=lambda g: (-round(float(table[g].sum()), 9), _keyed(seed, names[g]))):
+    for group in sorted(range(len(names)), key=lambda g: (-round(float(table[g].sum()), 9), keyed(seed, names[g]))):
         chosen[group] = int(np.argmin(distance(held + unit * table[group])))
         held[chosen[group]] += table[group]
     for _ in range(len(names)):  # Then single moves, the best one first, while one helps.
@@ -110,5 +110,6 @@ def _by_groups(
     return [parts[part] for part in chosen[group_of_row]]
 
 
-def _keyed(seed: int, name: str) -> bytes:
+def keyed(seed: int, name: str) -> bytes:
+    """A hash by which to order names at random, another order for each seed, the same one on every machine."""
     return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), key=str(seed).encode()[:64]).digest()

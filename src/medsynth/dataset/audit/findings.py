@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["SEVERITIES", "Audit", "Finding", "Severity"]
 
@@ -23,6 +28,7 @@ class Finding:
         message: What was found, in one sentence.
         evidence: Numbers and up to ten examples; plain values for JSON.
         advice: What to do.
+        shown: Names of images to look at; each row belongs together.
     """
 
     code: str
@@ -30,6 +36,7 @@ class Finding:
     message: str
     evidence: dict[str, Any]
     advice: str
+    shown: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +48,14 @@ class Audit:
         images: Number of rows.
         parts: Images of each class in each part.
         findings: What was found, the worst first; empty where nothing was.
+        thumbnails: uint8 (64, 64), grey, of every image that a finding shows, by name; not in the JSON.
     """
 
     source: str
     images: int
     parts: dict[str, dict[str, int]]
     findings: tuple[Finding, ...]
+    thumbnails: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict, compare=False, repr=False)
 
     def at_least(self, severity: Severity) -> tuple[Finding, ...]:
         """Findings of this severity or worse."""
@@ -55,4 +64,13 @@ class Audit:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; ``schema`` is the version of this layout."""
-        return {"schema": 1, **asdict(self)}
+        findings = tuple(asdict(finding) for finding in self.findings)
+        for finding in findings:
+            del finding["shown"]  # The evidence names them too.
+        return {
+            "schema": 1,
+            "source": self.source,
+            "images": self.images,
+            "parts": self.parts,
+            "findings": findings,
+        }

@@ -6,7 +6,6 @@ of one class drawn at random (of different groups, where groups are known).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,11 +14,11 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Yardstick", "alike_across", "likeness", "measure_random_pairs"]
+__all__ = ["Yardstick", "likeness", "measure_random_pairs", "standardise"]
 
 _PAIRS = 20_000
 _LEAST = 20
-_BLOCK = 512
+_CHUNK = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +38,39 @@ class Yardstick:
     copy: float
 
 
-def likeness(thumbs: NDArray[np.float32], first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Pearson correlation of pairs of standardised thumbnails, in chunks: float64 (pairs,), -1 to 1."""
+def standardise(thumbs: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Thumbnails (n, d) with mean 0 and Euclidean norm 1, so that the product of two is their Pearson correlation.
+
+    A flat image becomes all zeros.
+    """
+    flat = thumbs.reshape(len(thumbs), -1).astype(np.float32)
+    flat -= flat.mean(axis=1, keepdims=True)
+    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-3)
+    return flat
+
+
+def likeness(thumbs: NDArray[np.uint8], first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Pearson correlation of pairs of thumbnails, in chunks: float64 (pairs,), -1 to 1.
+
+    Args:
+        thumbs: uint8 (m, d).
+        first: Rows, (pairs,).
+        second: Rows, (pairs,).
+    """
     chunks = [
-        np.einsum("ij,ij->i", thumbs[first[at : at + _BLOCK]], thumbs[second[at : at + _BLOCK]])
-        for at in range(0, len(first), _BLOCK)
+        np.einsum("ij,ij->i", *(standardise(thumbs[rows[at : at + _CHUNK]]) for rows in (first, second)))
+        for at in range(0, len(first), _CHUNK)
     ]
     return np.concatenate([np.empty(0), *chunks])
 
 
 def measure_random_pairs(
-    thumbs: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64] | None
+    thumbs: NDArray[np.uint8], labels: NDArray[np.int64], groups: NDArray[np.int64] | None
 ) -> Yardstick | None:
     """Correlations of up to 20,000 random pairs of one class that are no neighbours; ``None`` with fewer than 20 pairs.
 
     Args:
-        thumbs: float32 (m, d), standardised, in natural order of names.
+        thumbs: uint8 (m, d), in natural order of names.
         labels: int64 (m,), class of each.
         groups: int64 (m,), group of each; pairs within a group are left out.
     """
@@ -70,14 +86,3 @@ def measure_random_pairs(
     median, high = (float(level) for level in np.percentile(found, (50, 99)))
     middle, upper = np.arctanh(np.clip((median, high), -0.999, 0.999))
     return Yardstick(median, high, float(np.clip(np.tanh(middle + 6 * (upper - middle) / 2.326), 0.90, 0.995)))
-
-
-def alike_across(
-    thumbs: NDArray[np.float32], here: NDArray[np.int64], there: NDArray[np.int64], least: float
-) -> Iterator[tuple[int, int, float]]:
-    """Pairs (row of ``here``, row of ``there``, correlation) of at least ``least``; a block of products at a time."""
-    others = thumbs[there].T
-    for at in range(0, len(here), _BLOCK):
-        block = thumbs[here[at : at + _BLOCK]] @ others
-        for one, other in zip(*np.nonzero(block >= least), strict=True):
-            yield int(here[at + one]), int(there[other]), float(block[one, other])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medsynth.dataset.audit.facts import FileFacts, frame_of, read_facts
 from medsynth.errors import ImageError
 from medsynth.images import ImageSource, ImageSpec, load_image, read_pixels, suggest_window
 
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 
     from medsynth.dataset.table import Dataset
 
-__all__ = ["Survey", "survey_dataset"]
+__all__ = ["THUMB", "Survey", "survey_dataset"]
 
-_THUMB = 64
+THUMB = 64
+"""Height and width of a thumbnail, pixels."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -31,17 +33,22 @@ class Survey:
         rows: int64 (m,), row of each in the table, ascending.
         sizes: int64 (m, 2), height and width in pixels.
         deep: bool (m,), whether it has more than 8 bits.
+        colour: bool (m,), whether it has three channels.
+        frames: float64 (m, 4), see :func:`~medsynth.dataset.audit.facts.frame_of`.
         digests: Hash of the decoded pixels of each: equal for the same image in two files, whatever its metadata.
-        thumbs: float32 (m, 4096), the grey image reduced to 64x64, mean 0 and Euclidean norm 1, so that the product of
-            two is their Pearson correlation; a flat image is all zeros.
+        thumbs: uint8 (m, 4096), the grey image reduced to 64x64.
+        files: What the file of each tells.
         failures: Row and reason of each unreadable image.
     """
 
     rows: NDArray[np.int64]
     sizes: NDArray[np.int64]
     deep: NDArray[np.bool_]
-    digests: tuple[str, ...]
-    thumbs: NDArray[np.float32]
+    colour: NDArray[np.bool_]
+    frames: NDArray[np.float64]
+    digests: tuple[bytes, ...]
+    thumbs: NDArray[np.uint8]
+    files: tuple[FileFacts, ...]
     failures: dict[int, str]
 
 
@@ -53,10 +60,12 @@ def survey_dataset(data: Dataset, *, workers: int = 4, on_progress: Callable[[in
         workers: Threads; each holds one full-size image at a time.
         on_progress: Called with (images done, images in all).
     """
-    thumbs = np.zeros((len(data), _THUMB, _THUMB), np.uint8)
+    thumbs = np.zeros((len(data), THUMB * THUMB), np.uint8)
     sizes = np.zeros((len(data), 2), np.int64)
-    deep = np.zeros(len(data), np.bool_)
-    digests = [""] * len(data)
+    deep, colour = np.zeros((2, len(data)), np.bool_)
+    frames = np.zeros((len(data), 4))
+    digests = [b""] * len(data)
+    files = [FileFacts()] * len(data)
 
     def look(row: int) -> str | None:
         source = data.images[row]
@@ -66,8 +75,12 @@ def survey_dataset(data: Dataset, *, workers: int = 4, on_progress: Callable[[in
             return str(error).removeprefix(f"{source}: ")
         sizes[row] = pixels.shape[:2]
         deep[row] = pixels.dtype != np.uint8
-        digests[row] = hashlib.sha256(f"{pixels.shape}".encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
+        colour[row] = pixels.ndim == 3
+        frames[row] = frame_of(pixels)
+        head = f"{pixels.dtype} {pixels.shape}".encode()
+        digests[row] = hashlib.blake2b(head + np.ascontiguousarray(pixels).tobytes(), digest_size=16).digest()
         thumbs[row] = _thumbnail(pixels)
+        files[row] = read_facts(source)
         return None
 
     failures: dict[int, str] = {}
@@ -82,19 +95,15 @@ def survey_dataset(data: Dataset, *, workers: int = 4, on_progress: Callable[[in
         rows=rows,
         sizes=sizes[rows],
         deep=deep[rows],
+        colour=colour[rows],
+        frames=frames[rows],
         digests=tuple(digests[row] for row in rows),
-        thumbs=_standardise(thumbs[rows]),
+        thumbs=thumbs[rows] if failures else thumbs,
+        files=tuple(files[row] for row in rows),
         failures=failures,
     )
 
 
 def _thumbnail(pixels: ImageSource) -> NDArray[np.uint8]:
-    spec = ImageSpec(height=_THUMB, width=_THUMB, channels=1, window=suggest_window([pixels]))
-    return load_image(pixels, spec)[..., 0]
-
-
-def _standardise(thumbs: NDArray[np.uint8]) -> NDArray[np.float32]:
-    flat = thumbs.reshape(len(thumbs), _THUMB * _THUMB).astype(np.float32)
-    flat -= flat.mean(axis=1, keepdims=True)
-    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-3)
-    return flat
+    spec = ImageSpec(height=THUMB, width=THUMB, channels=1, window=suggest_window([pixels]))
+    return load_image(pixels, spec).ravel()

@@ -1,0 +1,134 @@
+"""New groups and a new split for a data set, from what it says or shows about patients."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+
+from medsynth.dataset.audit.facts import read_facts
+from medsynth.dataset.audit.look_alikes import find_look_alikes, number_groups
+from medsynth.dataset.audit.survey import survey_dataset
+from medsynth.dataset.folds import block_names
+from medsynth.dataset.rows import some
+from medsynth.dataset.split import FRACTIONS, split_rows
+from medsynth.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from medsynth.dataset.table import Dataset
+
+__all__ = ["Grouping", "group_dataset", "split_dataset"]
+
+Grouping: TypeAlias = Literal["group", "regex", "patient", "duplicates", "blocks"]
+"""How rows are put together: see :func:`group_dataset`."""
+
+
+def split_dataset(
+    data: Dataset,
+    by: Grouping,
+    *,
+    pattern: str | None = None,
+    fractions: Mapping[str, float] = FRACTIONS,
+    seed: int = 0,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Dataset:
+    """Group a data set and deal its groups into train, validation and test, stratified by class.
+
+    The parts that it had are not regarded. :meth:`Dataset.to_csv` writes the result down.
+
+    Args:
+        data: The data set.
+        by: How to group it; see :func:`group_dataset`.
+        pattern: For ``regex``.
+        fractions: Share of each part; they sum to 1.
+        seed: Decides between equally good ways to deal.
+        on_progress: Called with (images done, images in all) where images must be read.
+
+    Raises:
+        ConfigError: As :func:`group_dataset`; or the fractions do not sum to 1.
+        DataError: As :func:`group_dataset`.
+    """
+    if set(fractions) != set(FRACTIONS) or min(fractions.values()) <= 0 or abs(sum(fractions.values()) - 1) > 1e-6:
+        raise ConfigError(f"fractions must be above 0 and sum to 1, for {', '.join(FRACTIONS)}. Got {dict(fractions)}.")
+    grouped = group_dataset(data, by, pattern=pattern, on_progress=on_progress)
+    return replace(grouped, split=tuple(split_rows(data.labels, grouped.groups, fractions, seed=seed)))
+
+
+def group_dataset(
+    data: Dataset,
+    by: Grouping,
+    *,
+    pattern: str | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Dataset:
+    """Put together what must stay in one part.
+
+    Args:
+        data: The data set; its own parts become all ``train``, since groups may lie across them.
+        by: ``group``: the groups that it has. ``regex``: rows with the same match of ``pattern`` in their name.
+            ``patient``: DICOM PatientID, numbered, so that no identifier is written. ``duplicates``: exact and near
+            duplicates, and look-alikes among neighbouring names (see the audit). ``blocks``: about 20 runs of
+            consecutive names for each class.
+        pattern: A regular expression, searched in each name; its first bracket is the group, else the whole match.
+        on_progress: Called with (images done, images in all) where images must be read.
+
+    Raises:
+        ConfigError: ``pattern`` is missing, superfluous or not a regular expression; or there is no such grouping.
+        DataError: The data have no such information for some rows.
+    """
+    if by not in get_args(Grouping):
+        raise ConfigError(f"by must be one of {', '.join(get_args(Grouping))}. Got '{by}'.")
+    if (pattern is not None) != (by == "regex"):
+        raise ConfigError(
+            "grouping by 'regex' needs a pattern, such as '^(\\w+)_'."
+            if pattern is None
+            else f"a pattern is for grouping by 'regex'. Got it with '{by}'."
+        )
+    if by == "group":
+        if data.groups is None:
+            raise DataError(f"{data.source}: has no groups. Give a group column, or group by regex or duplicates.")
+        groups = data.groups
+    elif by == "regex":
+        groups = _by_regex(data, str(pattern))
+    elif by == "patient":
+        groups = _by_patient(data)
+    elif by == "blocks":
+        groups = block_names(replace(data, groups=None))
+    else:
+        groups = _by_likeness(data, on_progress)
+    return replace(data, groups=groups, split=("train",) * len(data))
+
+
+def _by_regex(data: Dataset, pattern: str) -> tuple[str, ...]:
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(f"the pattern must be a regular expression. Got '{pattern}': {error}.") from None
+    found = [compiled.search(name) for name in data.names]
+    if lost := [name for name, match in zip(data.names, found, strict=True) if match is None]:
+        raise DataError(
+            f"{data.source}: the pattern '{pattern}' must match every name. It misses {len(lost)}: {some(lost)}."
+        )
+    return tuple(match[1 if compiled.groups else 0] or "" for match in found if match is not None)
+
+
+def _by_patient(data: Dataset) -> tuple[str, ...]:
+    patients = [read_facts(image).patient for image in data.images]
+    if lost := [name for name, patient in zip(data.names, patients, strict=True) if not patient]:
+        raise DataError(
+            f"{data.source}: grouping by patient needs DICOM files with a PatientID. {len(lost)} without: "
+            f"{some(lost)}. Give a group column, or group by regex or duplicates."
+        )
+    return number_groups(patients, "patient")
+
+
+def _by_likeness(data: Dataset, on_progress: Callable[[int, int], None] | None) -> tuple[str, ...]:
+    survey = survey_dataset(data, on_progress=on_progress)
+    keys: list[object] = [f"unreadable {row}" for row in range(len(data))]
+    alike = find_look_alikes(data.take(survey.rows), survey)
+    for row, cluster in zip(survey.rows.tolist(), alike.cluster.tolist(), strict=True):
+        keys[row] = cluster
+    return number_groups(keys, "look-alike")

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+import medsynth
+from medsynth.cross_validation import _in_order_of_input, _mean
+from medsynth.dataset import load_dataset
+from medsynth.errors import ConfigError
+from medsynth.metrics import Estimate, Rows
+
+TINY = {
+    "image_size": 32,
+    "epochs": 1,
+    "batch_size": 16,
+    "weights": "none",
+    "width": 0.0625,
+    "batch_norm": True,
+}
+
+
+def test_every_image_is_judged_by_a_classifier_that_has_not_seen_it(phantom, tmp_path):
+    result = medsynth.cross_validate(phantom, out=tmp_path, folds=2, repeats=2, device="cpu", **TINY)
+    assert result.unit == "group"
+    assert [(fold.repeat, fold.index) for fold in result.folds] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert [sum(fold.images for fold in result.folds[at : at + 2]) for at in (0, 2)] == [len(phantom)] * 2
+    assert json.loads((tmp_path / "cross-validation.json").read_text()) == result.to_dict()
+    auc, accuracy = result.metrics["auc"], result.metrics["accuracy"]
+    assert auc.low <= auc.value <= auc.high
+    expected_auc, expected_accuracy = [], []
+    for repeat in range(2):
+        labels, scores, right = [], [], []
+        for index in range(2):
+            place = tmp_path / f"repeat-{repeat}-fold-{index}"
+            test = phantom.take([phantom.names.index(name) for name in held_out(place / "run" / "data.csv")])
+            told = medsynth.load_model(place / "classifier.onnx", device="cpu").predict(test)
+            true = np.array(phantom.classes)[test.labels]
+            labels += (true == phantom.positive).tolist()
+            scores += told.probabilities[:, phantom.positive_index].tolist()
+            right += (np.array(told.predicted) == true).tolist()
+        expected_auc.append(roc_auc_score(labels, scores))
+        expected_accuracy.append(np.mean(right))
+    assert auc.value == pytest.approx(np.mean(expected_auc))
+    assert accuracy.value == pytest.approx(np.mean(expected_accuracy))
+
+
+def held_out(path):
+    """Names of the test part, of arrays that cannot be loaded from a CSV."""
+    return [line.split(",")[0] for line in path.read_text().splitlines()[1:] if line.endswith(",test")]
+
+
+def test_decisions_come_back_in_the_order_in_which_they_went_in():
+    rng = np.random.default_rng(0)
+    positive = rng.random(50)
+    probabilities = np.stack([1 - positive, positive], axis=1)
+    rows = Rows.of(rng.integers(0, 2, 50), probabilities, threshold=0.7)
+    np.testing.assert_array_equal(_in_order_of_input(rows), (positive >= 0.7).astype(int))
+
+
+def test_a_metric_that_one_repetition_lacks_is_not_averaged():
+    assert _mean([Estimate(0.5, 0.25, 1.0), Estimate(0.75, 0.5, 1.0)]) == Estimate(0.625, 0.375, 1.0)
+    assert _mean([Estimate(0.5, 0.25, 1.0), Estimate(None)]) == Estimate(None, None, None)
+
+
+def test_numbers_that_cannot_be(phantom, tmp_path):
+    with pytest.raises(ConfigError, match="folds must be from 2 to 24"):
+        medsynth.cross_validate(load_dataset(phantom), out=tmp_path, folds=25, **TINY)
