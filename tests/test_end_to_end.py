@@ -9,7 +9,8 @@ import sys
 import pytest
 
 SETTINGS = [
-    "classifier.weights=none", "classifier.width=0.125", "classifier.batch_norm=true", "classifier.epochs=6",
+    "classifier.weights=none", "classifier.head=gap", "classifier.width=0.125", "classifier.batch_norm=true",
+    "classifier.epochs=6",
     "classifier.learning_rate=0.001", "classifier.image_size=48", "generator.image_size=32", "generator.steps=20",
 ]  # fmt: skip
 

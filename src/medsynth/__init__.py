@@ -20,11 +20,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from medsynth.artifact import verify as verify
     from medsynth.benchmark import benchmark as benchmark
+    from medsynth.cross_validation import cross_validate as cross_validate
     from medsynth.dataset import Dataset as Dataset
     from medsynth.dataset import audit_dataset as audit_dataset
     from medsynth.dataset import from_arrays as from_arrays
     from medsynth.dataset import load_dataset as load_dataset
+    from medsynth.dataset import split_dataset as split_dataset
     from medsynth.errors import MedsynthError as MedsynthError
+    from medsynth.estimator import MedsynthClassifier as MedsynthClassifier
     from medsynth.evaluate import evaluate as evaluate
     from medsynth.export import export as export
     from medsynth.images import ImageSpec as ImageSpec
@@ -37,14 +40,17 @@ __version__ = "0.1.0"
 _HOMES = {
     "Dataset": "medsynth.dataset",
     "ImageSpec": "medsynth.images",
+    "MedsynthClassifier": "medsynth.estimator",
     "MedsynthError": "medsynth.errors",
     "audit_dataset": "medsynth.dataset",
     "benchmark": "medsynth.benchmark",
+    "cross_validate": "medsynth.cross_validation",
     "evaluate": "medsynth.evaluate",
     "export": "medsynth.export",
     "from_arrays": "medsynth.dataset",
     "load_dataset": "medsynth.dataset",
     "load_model": "medsynth.infer",
+    "split_dataset": "medsynth.dataset",
     "train_classifier": "medsynth.train",
     "train_generator": "medsynth.train",
     "verify": "medsynth.artifact",

@@ -21,6 +21,9 @@ from medsynth.hints import describe, fits
 
 __all__ = ["ClassifierConfig", "GeneratorConfig", "parse_assignments", "read_toml"]
 
+# NaN is within no bound.
+_WITHIN = {"at_least": operator.ge, "at_most": operator.le, "above": operator.gt, "below": operator.lt}
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Config:
@@ -38,9 +41,10 @@ class _Config:
             value = getattr(self, spec.name)
             if not fits(value, hints[spec.name]):
                 raise ConfigError(f"option '{spec.name}' must be {describe(hints[spec.name])}. Got {value!r}.")
-            for bound, words, outside in (("at_least", "at least", operator.lt), ("at_most", "at most", operator.gt)):
-                if bound in spec.metadata and outside(value, spec.metadata[bound]):
-                    raise ConfigError(f"option '{spec.name}' must be {words} {spec.metadata[bound]}. Got {value!r}.")
+            for bound, limit in spec.metadata.items():
+                if value is not None and not _WITHIN[bound](value, limit):
+                    words = "finite" if limit == math.inf else f"{bound.replace('_', ' ')} {limit}"
+                    raise ConfigError(f"option '{spec.name}' must be {words}. Got {value!r}.")
         if not isinstance(self.options, Mapping):
             raise ConfigError(f"'options' must be a table of the plugin's options. Got {self.options!r}.")
 
@@ -81,28 +85,63 @@ class ClassifierConfig(_Config):
         channels: 1 or 3; ``None``: as the data.
         batch_size: Images a step, at least 2.
         epochs: Most passes over the training part.
-        learning_rate: Of Adam.
-        patience: Epochs without a lower validation loss after which training stops; the best epoch's weights are kept.
+        learning_rate: Of Adam with decoupled weight decay, at its highest.
+        schedule: ``"cosine"``: the learning rate rises over the first twentieth of the steps and then falls to a
+            hundredth along half a cosine; ``"constant"``.
+        weight_decay: Share of each trained weight that a step at learning rate 1 would take off; 0: plain Adam.
+        label_smoothing: Share of each label that is given to all classes alike, below 1.
+        keep: ``"best"``: the weights of the epoch with the lowest validation loss; ``"last"``: those of the last epoch,
+            and all are trained. ``None``: the last where everything up to the last freeze point is frozen, because a
+            validation part of few patients would stop such a head too soon; else the best.
+        patience: With ``"best"``: epochs without a lower validation loss after which training stops.
         augmentation: Small random rotations, shifts, scales and intensity changes of training images; no flips, which
-            would swap left and right.
+            would swap left and right. ``None``: only where no layers are frozen before the trained ones, because
+            frozen features of interpolated images are not those of images as they come.
         noise: Standard deviation, in grey levels, up to which the augmentation adds Gaussian noise.
         class_weight: ``"balanced"`` weights each class by n / (classes x n_class), ``"none"`` does not.
+        sensitivity: Share of the positive validation images that the operating threshold must catch; ``None``: the
+            threshold with the largest sensitivity + specificity.
+        views: Augmented views of each image whose frozen features are computed; epoch e trains on view e mod ``views``.
+            Without augmentation there is one.
+        cache_gb: Most gigabytes of disk for these features; where they need more, and with 0, the frozen layers are
+            computed in every epoch.
+        cache: Folder in which the features stay for other runs; ``None``: in the run's folder, until it is finished.
+        frozen_precision: Arithmetic of the frozen layers while training: ``"bfloat16"``, ``"float32"``, or ``"auto"``,
+            which takes bfloat16 on processors that have instructions for it. What is exported is float32.
+        finetune_epochs: Passes after ``epochs`` in which more layers are trained, with patience of their own.
+        finetune_from: Freeze point of the backbone after which layers are trained then.
+        finetune_learning_rate: As ``learning_rate``, for these passes.
         seed: Of initial weights, batch order, augmentation and dropout.
     """
 
     backbone: str = "vgg16"
-    image_size: int = field(default=128, metadata={"at_least": 8})
-    epochs: int = field(default=20, metadata={"at_least": 1})
-    learning_rate: float = 1e-4
-    patience: int = field(default=5, metadata={"at_least": 1})
-    augmentation: bool = True
+    image_size: int = field(default=160, metadata={"at_least": 8})
+    epochs: int = field(default=30, metadata={"at_least": 1})
+    learning_rate: float = field(default=1e-3, metadata={"below": math.inf, "above": 0})
+    schedule: Literal["cosine", "constant"] = "cosine"
+    weight_decay: float = field(default=0.1, metadata={"at_least": 0, "below": math.inf})
+    label_smoothing: float = field(default=0.0, metadata={"at_least": 0, "below": 1})
+    keep: Literal["best", "last"] | None = None
+    patience: int = field(default=10, metadata={"at_least": 1})
+    augmentation: bool | None = None
     noise: float = field(default=0.0, metadata={"at_least": 0, "at_most": 255})
     class_weight: Literal["balanced", "none"] = "balanced"
+    sensitivity: float | None = field(default=None, metadata={"above": 0, "at_most": 1})
+    views: int = field(default=8, metadata={"at_least": 1, "at_most": 1000})
+    cache_gb: float = field(default=4.0, metadata={"at_least": 0})
+    cache: str | None = None
+    frozen_precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    finetune_epochs: int = field(default=0, metadata={"at_least": 0})
+    finetune_from: str | None = None
+    finetune_learning_rate: float = field(default=1e-5, metadata={"below": math.inf, "above": 0})
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise ConfigError(f"option 'learning_rate' must be above 0 and finite. Got {self.learning_rate}.")
+        if (self.finetune_epochs > 0) != (self.finetune_from is not None):
+            raise ConfigError(
+                "options 'finetune_epochs' and 'finetune_from' go together. "
+                f"Got finetune_epochs={self.finetune_epochs}, finetune_from={self.finetune_from!r}."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,8 +22,8 @@ from medsynth.config import ClassifierConfig, GeneratorConfig
 from medsynth.dataset import Dataset, audit_dataset, load_dataset
 from medsynth.evaluate import DataSummary, Reference, Report, evaluate_classifier, evaluate_generator, write_report
 from medsynth.export import export
-from medsynth.infer import generate_folder, load_classifier, load_sampler
-from medsynth.infer.generate import MARK
+from medsynth.infer import generate_images, load_classifier, load_sampler
+from medsynth.infer.samples import MARK
 from medsynth.outputs import atomic_write, ensure_folder
 from medsynth.progress import progress_bar
 from medsynth.train.backend import require_tensorflow
@@ -32,10 +32,12 @@ __all__ = ["QUICKSTART_CLASSIFIER", "QUICKSTART_GENERATOR", "run_pipeline"]
 
 QUICKSTART_CLASSIFIER = ClassifierConfig(
     backbone="vgg16",
-    options={"weights": "none", "width": 0.25, "batch_norm": True},
+    options={"weights": "none", "width": 0.25, "batch_norm": True, "head": "gap"},
     image_size=32,
     epochs=12,
     learning_rate=1e-3,
+    schedule="constant",
+    weight_decay=0.0,
     patience=12,
     noise=24.0,
 )
@@ -103,7 +105,7 @@ def run_pipeline(
     sampler = load_sampler(export(made, folder / "generator.onnx"))
 
     _forget_images(folder / "generated")
-    generate_folder(sampler, folder / "generated", images)
+    generate_images(sampler, folder / "generated", images)
 
     with progress_bar("Classifying the test part", "images") as report:
         tested = evaluate_classifier(model, data, run=trained.folder, on_progress=report)

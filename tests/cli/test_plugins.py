@@ -74,7 +74,7 @@ def test_show_tells_options_and_origin():
     assert "backbone vgg16: VGG16 with ImageNet weights" in printed
     assert "from medsynth-core" in printed
     assert "'gap' or 'fc4096'" in printed
-    assert "Rate before the last dense layer." in printed
+    assert "Rate before the last dense layer" in printed
 
 
 def test_show_tells_what_a_metric_takes():

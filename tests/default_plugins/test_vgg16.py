@@ -13,7 +13,7 @@ COLOUR = ImageSpec(height=32, width=32, channels=3)
 
 
 def test_pretrained_features_are_those_of_keras_own_vgg16(vgg16_weights):
-    model = VGG16(weights=str(vgg16_weights)).build(COLOUR, 2)
+    model = VGG16(weights=str(vgg16_weights), head="gap").build(COLOUR, 2)
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     published = keras.applications.VGG16(include_top=False, weights=str(vgg16_weights), pooling="avg")
     expected = published(keras.applications.vgg16.preprocess_input(images.astype("float32")))
@@ -29,8 +29,8 @@ def test_a_grey_image_is_seen_as_the_same_grey_in_three_channels():
     np.testing.assert_allclose(grey(images)["logits"], colour(np.repeat(images, 3, -1))["logits"], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("head", "features"), [("gap", 32), ("fc4096", 4096)])
-def test_both_heads(head, features):
+@pytest.mark.parametrize(("head", "features"), [("levels", 2 * (8 + 16 + 32)), ("gap", 32), ("fc4096", 4096)])
+def test_every_head(head, features):
     model = VGG16(weights="none", width=0.0625, head=head).build(GREY, 3)
     outputs = model(np.zeros((2, 32, 32, 1), np.uint8))
     assert outputs["features"].shape == (2, features)
@@ -48,24 +48,39 @@ def test_the_reports_head_has_the_papers_size_at_224():
         )
     )
     assert convolutions + (512 * 49 + 1) * 4096 + 4097 * 4096 + 4097 * 1000 == 138_357_544
-    built = VGG16(weights="none").build(COLOUR, 1000)
+    built = VGG16(weights="none", head="gap").build(COLOUR, 1000)
     assert built.count_params() == convolutions + 513 * 1000
 
 
 def test_frozen_blocks_have_no_trainable_weights():
-    plugin = VGG16(weights="none", width=0.0625, batch_norm=True, trainable_blocks=2)
+    plugin = VGG16(weights="none", width=0.0625, batch_norm=True, head="gap", trainable_blocks=2)
     model = plugin.build(GREY, 2)
     trained = {variable.path.split("/")[0][:6] for variable in model.trainable_variables}
     assert trained == {"block4", "block5", "logits"}
     assert plugin.freeze_points(model) == tuple(f"block{index}_pool" for index in range(1, 6))
 
 
+def test_levels_are_means_and_standard_deviations_of_three_blocks(vgg16_weights):
+    model = VGG16(weights=str(vgg16_weights)).build(COLOUR, 2)
+    assert not model.get_layer("block4_conv3").trainable
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    published = keras.applications.VGG16(include_top=False, weights=str(vgg16_weights))
+    pools = [published.get_layer(f"block{block}_pool").output for block in (2, 3, 4)]
+    maps = keras.Model(published.input, pools)(keras.applications.vgg16.preprocess_input(images.astype("float32")))
+    expected = np.concatenate(
+        [part for each in map(np.asarray, maps) for part in (each.mean((1, 2)), each.std((1, 2)))], axis=1
+    )
+    levels = keras.Model(model.inputs[0], model.get_layer("levels").output)(images)
+    np.testing.assert_allclose(levels, expected, rtol=1e-3, atol=0.05)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"head": "gab"}, "'gap' or 'fc4096'"),
+        ({"head": "gab"}, "'levels', 'gap' or 'fc4096'"),
         ({"width": 0}, "above 0"),
-        ({"trainable_blocks": 6}, "0 to 5"),
+        ({"trainable_blocks": 6, "head": "gap"}, "0 to 5"),
+        ({"trainable_blocks": 5}, "0 to 4"),
         ({"dropout": 1.0}, "below 1"),
     ],
 )

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy import special
 
 import medsynth
 from medsynth import artifact
@@ -31,8 +32,17 @@ def test_onnxruntime_says_what_keras_says(classifier_onnx, classifier_run, phant
     images = phantom.part("test").decode(classifier_run.image).images
     expected = rebuild_classifier(classifier_run)(images, training=False)
     got = medsynth.load_model(classifier_onnx, device="cpu").run(images, batch_size=5)
-    for name in ("probabilities", "logits", "features", "activations"):
+    for name in ("logits", "features", "activations"):
         np.testing.assert_allclose(got[name], expected[name], rtol=1e-3, atol=1e-4)
+
+
+def test_probabilities_are_calibrated(classifier_onnx, phantom):
+    metadata = artifact.read(classifier_onnx)
+    assert metadata.temperature > 0
+    images = phantom.part("test").decode(metadata.image).images
+    got = medsynth.load_model(classifier_onnx, device="cpu").run(images)
+    expected = special.softmax(got["logits"].astype(np.float64) / metadata.temperature, axis=1)
+    np.testing.assert_allclose(got["probabilities"], expected, atol=1e-5)
 
 
 def test_an_exported_generator_proves_itself(generator_onnx):

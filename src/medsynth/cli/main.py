@@ -24,6 +24,7 @@ from medsynth.cli import (
     export,
     generate,
     infer,
+    metrics,
     pipeline,
     plugins,
     train,
@@ -52,6 +53,7 @@ app.command()(verify.verify)
 app.command()(infer.infer)
 app.command()(generate.generate)
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(metrics.app, name="metrics")
 app.command()(benchmark.benchmark)
 app.command()(compare.compare)
 app.add_typer(plugins.app, name="plugins")

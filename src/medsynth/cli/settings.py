@@ -10,7 +10,7 @@ import typer
 
 from medsynth.config import parse_assignments, read_toml
 
-__all__ = ["ConfigFile", "Data", "Options", "Positive", "settings"]
+__all__ = ["ConfigFile", "Data", "Options", "Positive", "numbers", "settings"]
 
 Data = Annotated[
     str,
@@ -38,3 +38,13 @@ def settings(table: str, config: Path | None, options: list[str] | None, given: 
     read = read_toml(config)[table] if config else {}
     named = {key: value for key, value in given.items() if value is not None}
     return {**read, **parse_assignments(options or ()), **named}
+
+
+def numbers(name: str, text: str) -> tuple[float, ...]:
+    """The value of ``--name``: a number, or one for each channel with commas."""
+    from medsynth.errors import ConfigError
+
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(f"--{name} must be a number, or one for each channel with commas. Got {text!r}.") from None

@@ -28,11 +28,12 @@ OPSET = 18
 _CLASSIFIER_OUTPUTS = ("logits", "probabilities", "features", "activations")
 
 
-def classifier_to_onnx(model: keras.Model) -> onnx.ModelProto:
+def classifier_to_onnx(model: keras.Model, temperature: float | None = None) -> onnx.ModelProto:
     """Convert what :meth:`medsynth.plugins.Backbone.build` returns.
 
     Args:
         model: From uint8 images (batch, height, width, channels) to a dict of outputs.
+        temperature: T of ``probabilities`` = softmax(logits / T); ``None``: the model's own ``probabilities``.
 
     Returns:
         Input ``images``; outputs ``logits``, ``probabilities``, ``features`` and, where the model has them,
@@ -40,7 +41,9 @@ def classifier_to_onnx(model: keras.Model) -> onnx.ModelProto:
     """
 
     def outputs(images: Any) -> dict[str, Any]:
-        found = model(images, training=False)
+        found = dict(model(images, training=False))
+        if temperature is not None:
+            found["probabilities"] = tf.nn.softmax(found["logits"] * (1.0 / temperature))
         return {name: found[name] for name in _CLASSIFIER_OUTPUTS if name in found}
 
     shape = tuple(model.inputs[0].shape[1:])

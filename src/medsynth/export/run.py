@@ -135,15 +135,17 @@ def _export_run(source: Run | str | Path, out: str | Path) -> Path:
 def _classifier(run: Run) -> tuple[onnx.ModelProto, dict[str, float]]:
     # Here, because they import TensorFlow, whose absence export() explains.
     from medsynth.export.keras_onnx import classifier_to_onnx
+    from medsynth.train.calibrate import softmax
     from medsynth.train.rebuild import rebuild_classifier
 
     network = rebuild_classifier(run)
-    model = classifier_to_onnx(network)
+    temperature = run.outcome.get("temperature")
+    model = classifier_to_onnx(network, temperature)
     batch = int(run.config["batch_size"])
     inputs = {"images": phantom_images(max(3, batch), run.image)}
 
     def keras_run(rows: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        return np.asarray(network(rows["images"], training=False)["probabilities"])
+        return softmax(np.asarray(network(rows["images"], training=False)["logits"]), temperature or 1.0)
 
     return model, check_parity(keras_run, _runner(model, "probabilities"), inputs, (1, 3, batch), PROBABILITY_TOLERANCE)
 
@@ -190,4 +192,5 @@ def _metadata(run: Run, parity: Mapping[str, float]) -> Metadata:
         versions=versions,
         precision={"name": "fp32", "parity": dict(parity)},
         threshold=run.outcome.get("threshold"),
+        temperature=run.outcome.get("temperature"),
     )

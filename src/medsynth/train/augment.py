@@ -11,13 +11,18 @@ from typing import Any
 
 import tensorflow as tf
 
-__all__ = ["augment"]
+__all__ = ["augment", "ranges"]
 
 ROTATION = math.radians(8.0)
 SHIFT = 0.05
 SCALE = 0.08
 GAIN = 0.12
 OFFSET = 12.0
+
+
+def ranges() -> tuple[float, ...]:
+    """Everything about the changes that is not an argument; part of the key under which augmented views are kept."""
+    return (ROTATION, SHIFT, SCALE, GAIN, OFFSET)
 
 
 def augment(images: Any, seed: Any, noise: float = 0.0) -> Any:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from medsynth.config import ClassifierConfig
 from medsynth.dataset import Dataset, Decoded, load_dataset
-from medsynth.errors import DataError, MedsynthError
-from medsynth.metrics import STATISTICS, Rows, youden_threshold
+from medsynth.errors import DataError
 from medsynth.plugins import registry
-from medsynth.progress import OnProgress, progress_bar
-from medsynth.train.augment import augment
-from medsynth.train.batches import epoch_batches
-from medsynth.train.checkpoint import load_variables, model_variables, optimizer_variables, save_variables
+from medsynth.progress import progress_bar
+from medsynth.train.calibrate import fit_temperature, operating_threshold, softmax
+from medsynth.train.checkpoint import load_variables, model_variables
 from medsynth.train.curves import draw_classifier_curves
-from medsynth.train.run import Run, read_history, start_run, write_history
+from medsynth.train.fitting import answerer, fit, metrics_of, read_progress
+from medsynth.train.run import Run, read_history, start_run
+from medsynth.train.stages import Material, plan_stages
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,18 +33,24 @@ def train_classifier(
     out: str | Path,
     config: ClassifierConfig | None = None,
     resume: bool = False,
+    sample_weight: NDArray[np.floating[Any]] | None = None,
     **settings: Any,
 ) -> Run:
-    """Train a classifier and keep the weights of its best epoch.
+    """Train a classifier and keep the weights of its best epoch, or of its last (``keep``).
 
     The best epoch is the one with the lowest log-loss on the validation part; training stops when ``patience`` epochs
-    have not lowered it. For two classes the operating threshold is then chosen on the validation part (Youden's J).
+    have not lowered it. Layers that are not trained, up to one of the backbone's freeze points, are computed once for
+    ``views`` augmented views of each training image. At the end the temperature of the probabilities is fitted on the
+    validation part, and for two classes the operating threshold chosen there: the one with the largest sensitivity +
+    specificity (Youden), or the highest with the ``sensitivity`` demanded.
 
     Args:
         data: A data set, or what :func:`medsynth.load_dataset` takes.
         out: Folder of the run; see :mod:`medsynth.train.run` for what it will hold.
         config: The settings; or give them by keyword.
         resume: Go on with an interrupted run in ``out``.
+        sample_weight: Weight of each row of the data set in the loss, (n,), finite and not negative; those of the
+            training part are brought to mean 1 and multiplied by the class weights. Give the same ones to resume.
         **settings: Fields of :class:`medsynth.config.ClassifierConfig` and options of the backbone.
 
     Returns:
@@ -54,7 +58,7 @@ def train_classifier(
 
     Raises:
         ConfigError: A setting or option does not exist or has a value it cannot have.
-        DataError: The training or validation part lacks a class.
+        DataError: The training or validation part lacks a class, or ``sample_weight`` cannot be what it says.
         OutputError: ``out`` cannot be written to.
     """
     config = config or ClassifierConfig.from_settings(settings)
@@ -69,23 +73,32 @@ def train_classifier(
 
     keras.utils.set_random_seed(config.seed)
     model = backbone.build(run.image, len(data.classes))
-    with progress_bar(f"Training {config.backbone}", "images") as report:
-        fitting = _Fitting(run, config, model, train, validation, report)
-        best = fitting.fit()
-    # The operating threshold belongs to the weights that are kept, so it is chosen with them.
-    load_variables(run.weights, {"model": model_variables(model)})
-    probabilities = fitting.validate()
-    positive = data.positive_index
-    threshold = (
-        youden_threshold(validation.labels == positive, probabilities[:, positive]) if len(data.classes) == 2 else None
-    )
+    weights = _class_weights(train.labels, len(run.classes), config.class_weight)
+    if sample_weight is not None:
+        weights *= _row_weights(data, train, sample_weight)
+    material = Material(model, backbone.freeze_points(model), train, validation, weights)
+    progress = read_progress(run)
+    frozen = []
+    for plan in plan_stages(config):
+        if progress.epoch > plan.last:
+            continue  # The checkpoint is of a later stage.
+        stage, facts = plan.prepare(material, run, config)
+        frozen.append(facts)
+        with progress_bar(f"Training {config.backbone}", "images") as report:
+            progress = fit(stage, run, config, model, progress, report)
+        load_variables(run.weights, {"model": model_variables(model)})
+    draw_classifier_curves(read_history(run.history), run.folder / "curves.png")
+
+    decisions = _decide(model, validation, run, config)
+    if config.cache is None:
+        shutil.rmtree(run.views, ignore_errors=True)
     skipped = [{"name": row.name, "reason": row.reason} for row in (*train.skipped, *validation.skipped)]
     return run.finish(
         {
-            "epochs": fitting.epoch,
-            "best_epoch": best["epoch"],
-            "threshold": threshold,
-            "validation": fitting.metrics(probabilities, threshold),
+            "epochs": progress.epoch,
+            "best_epoch": (progress.best or {}).get("epoch"),
+            **decisions,
+            "frozen": frozen,
             "seconds": round(sum(row["seconds"] for row in read_history(run.history)), 1),
             "parameters": int(model.count_params()),
             "skipped": skipped,
@@ -93,134 +106,41 @@ def train_classifier(
     )
 
 
-class _Fitting:
-    """The state of one fit: the network, its optimizer, and how far it has come."""
-
-    def __init__(
-        self,
-        run: Run,
-        config: ClassifierConfig,
-        model: keras.Model,
-        train: Decoded,
-        validation: Decoded,
-        report: OnProgress,
-    ) -> None:
-        self.run, self.config, self.model = run, config, model
-        self.train, self.validation, self.report = train, validation, report
-        self.positive = run.classes.index(run.positive)
-        self.weights_by_class = _class_weights(train.labels, len(run.classes), config.class_weight)
-        inputs = keras.Input(run.image.shape, dtype="uint8")
-        self.trainer = keras.Model(inputs, model(inputs)["logits"])
-        self.trainer.compile(
-            optimizer=keras.optimizers.Adam(config.learning_rate),
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            weighted_metrics=[],
-            metrics=["accuracy"],
-            jit_compile=False,
-        )
-        self.trainer.optimizer.build(self.trainer.trainable_variables)
-        self.probabilities = tf.function(
-            lambda images: model(images, training=False)["probabilities"],
-            input_signature=[tf.TensorSpec((None, *run.image.shape), tf.uint8)],
-        )
-        self.epoch = 0
-        self.best: dict[str, Any] = {}
-        if run.checkpoint.exists():
-            state = load_variables(run.checkpoint, self._saved())
-            self.epoch, self.best = state["epoch"], state["best"]
-        self.rows = read_history(run.history, before=self.epoch)
-        write_history(run.history, self.rows)
-
-    def fit(self) -> dict[str, Any]:
-        """Train to the end and return the history row of the best epoch."""
-        while self.epoch < self.config.epochs and not self._exhausted():
-            began = time.monotonic()
-            row = {"epoch": self.epoch, **self._train_epoch(), **self._measure()}
-            row["seconds"] = round(time.monotonic() - began, 3)
-            self.rows.append(row)
-            self.epoch += 1
-            if not self.best or row["val_loss"] < self.best["val_loss"]:
-                self.best = row
-                save_variables(self.run.weights, {"model": model_variables(self.model)})
-            write_history(self.run.history, self.rows)
-            # Last, so that a kill before it repeats the epoch and writes the same files again.
-            save_variables(self.run.checkpoint, self._saved(), {"epoch": self.epoch, "best": self.best})
-        draw_classifier_curves(self.rows, self.run.folder / "curves.png")
-        return self.best
-
-    def _exhausted(self) -> bool:
-        return bool(self.best) and self.epoch - 1 - self.best["epoch"] >= self.config.patience
-
-    def _saved(self) -> dict[str, list[keras.Variable]]:
-        return {"model": model_variables(self.trainer), "optimizer": optimizer_variables(self.trainer)}
-
-    def _train_epoch(self) -> dict[str, float]:
-        batches = epoch_batches(len(self.train.labels), self.config.batch_size, self.config.seed, self.epoch)
-        steps = len(batches)
-
-        def stream() -> Iterator[tuple[int, NDArray[np.uint8], NDArray[np.int64], NDArray[np.float32]]]:
-            for index, rows in enumerate(batches):
-                labels = self.train.labels[rows]
-                yield self.epoch * steps + index, self.train.images[rows], labels, self.weights_by_class[labels]
-
-        def prepare(step: Any, images: Any, labels: Any, weights: Any) -> tuple[Any, Any, Any]:
-            if self.config.augmentation:
-                images = augment(images, tf.stack([tf.constant(self.config.seed, tf.int64), step]), self.config.noise)
-            return images, labels, weights
-
-        signature = (
-            tf.TensorSpec((), tf.int64),
-            tf.TensorSpec((None, *self.run.image.shape), tf.uint8),
-            tf.TensorSpec((None,), tf.int64),
-            tf.TensorSpec((None,), tf.float32),
-        )
-        dataset = tf.data.Dataset.from_generator(stream, output_signature=signature).map(prepare).prefetch(2)
-        seen = np.cumsum([len(rows) for rows in batches])
-        count = len(self.train.labels)
-
-        def tell(step: int, logs: Mapping[str, float]) -> None:
-            figures = {"loss": logs["loss"], "accuracy": logs["accuracy"]}
-            if self.rows:
-                figures["val_auc"] = self.rows[-1]["val_auc"]
-            self.report(self.epoch * count + int(seen[step]), self.config.epochs * count, figures)
-
-        history = self.trainer.fit(
-            dataset,
-            steps_per_epoch=steps,
-            verbose=0,
-            shuffle=False,
-            callbacks=[keras.callbacks.LambdaCallback(on_train_batch_end=tell)],
-        ).history
-        return {"loss": float(history["loss"][-1]), "accuracy": float(history["accuracy"][-1])}
-
-    def _measure(self) -> dict[str, float]:
-        """Validation metrics of the epoch, at the threshold 0.5 for two classes."""
-        return {f"val_{name}": value for name, value in self.metrics(self.validate(), None).items()}
-
-    def validate(self) -> NDArray[np.float32]:
-        """Probabilities (n, classes) of the validation part."""
-        images = self.validation.images
-        size = self.config.batch_size
-        chunks = [self.probabilities(images[start : start + size]) for start in range(0, len(images), size)]
-        probabilities = np.concatenate([chunk.numpy() for chunk in chunks])
-        if not np.isfinite(probabilities).all():
-            raise MedsynthError(
-                f"{self.run.folder}: training diverged in epoch {self.epoch + 1}: the network answers with NaN. "
-                f"Try a learning_rate below {self.config.learning_rate}. The best epoch so far is kept."
-            )
-        return probabilities
-
-    def metrics(self, probabilities: NDArray[np.float32], threshold: float | None) -> dict[str, float]:
-        """Every classification metric of the validation part."""
-        rows = Rows.of(self.validation.labels, probabilities, positive=self.positive, threshold=threshold)
-        once = np.ones((1, len(rows)))
-        return {name: float(statistic(rows, once)[0, 0]) for name, statistic in STATISTICS.items()}
+def _decide(model: keras.Model, validation: Decoded, run: Run, config: ClassifierConfig) -> dict[str, Any]:
+    """Temperature and threshold belong to the weights that are kept, so they are chosen with them."""
+    logits = answerer(keras.Model(model.inputs[0], model.output["logits"]))(validation.images, config.batch_size)
+    temperature = fit_temperature(logits, validation.labels)
+    probabilities = softmax(logits, temperature)
+    threshold = None
+    if len(run.classes) == 2:
+        positive = run.classes.index(run.positive)
+        threshold = operating_threshold(validation.labels == positive, probabilities[:, positive], config.sensitivity)
+    return {
+        "temperature": temperature,
+        "threshold": threshold,
+        "validation": metrics_of(probabilities, validation.labels, run, threshold),
+    }
 
 
 def _class_weights(labels: NDArray[np.int64], classes: int, how: str) -> NDArray[np.float32]:
     if how == "none":
-        return np.ones(classes, np.float32)
-    return (len(labels) / (classes * np.bincount(labels, minlength=classes))).astype(np.float32)
+        return np.ones(len(labels), np.float32)
+    return (len(labels) / (classes * np.bincount(labels, minlength=classes)))[labels].astype(np.float32)
+
+
+def _row_weights(data: Dataset, train: Decoded, given: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Weight of each decoded training image, mean 1."""
+    weights = np.asarray(given, np.float64)
+    if weights.shape != (len(data),) or not np.isfinite(weights).all() or (weights < 0).any():
+        raise DataError(
+            f"{data.source}: sample_weight must be {len(data)} finite numbers, none below 0. Got shape {weights.shape}."
+        )
+    row = {name: index for index, name in enumerate(data.names)}
+    chosen = weights[[row[name] for name in train.names]]
+    if not chosen.any():
+        raise DataError(f"{data.source}: sample_weight must be above 0 for some training image. Got only zeros.")
+    relative: NDArray[np.float32] = (chosen / chosen.mean()).astype(np.float32)
+    return relative
 
 
 def _require_every_class(data: Dataset, train: Decoded, validation: Decoded) -> None:

@@ -5,6 +5,7 @@ RUN/data.csv         every image with label, group and split
 RUN/history.jsonl    one line for each epoch (classifier) or step (generator)
 RUN/weights.npz      the weights that ``export`` takes
 RUN/checkpoint.npz   everything that ``--resume`` needs
+RUN/views/           until a classifier is finished: what its frozen layers make of its images
 RUN/curves.png       the history as curves; a generator also leaves samples/ and filmstrips
 """
 
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from medsynth.dataset import PARTS
 from medsynth.errors import ArtifactError, ConfigError, DataError
 from medsynth.images import ImageSpec
 from medsynth.outputs import atomic_write, ensure_folder, write_json
@@ -75,6 +77,11 @@ class Run:
     def checkpoint(self) -> Path:
         """``checkpoint.npz``."""
         return self.folder / "checkpoint.npz"
+
+    @property
+    def views(self) -> Path:
+        """``views``."""
+        return self.folder / "views"
 
     def save(self) -> None:
         """Write ``run.json``, atomically."""
@@ -145,7 +152,7 @@ def start_run(
         data={
             "source": data.source,
             "fingerprint": data.fingerprint,
-            "counts": {part: data.part(part).counts() for part in ("train", "validation", "test")},
+            "counts": {part: data.part(part).counts() for part in PARTS if part in data.split},
             "skipped": [{"name": row.name, "reason": row.reason} for row in data.skipped],
         },
     )
