@@ -6,7 +6,7 @@ from medsynth.plugins import registry
 from medsynth.testing import Subject, checks
 
 # What makes the heavy ones quick; the checks themselves are the same.
-OPTIONS = {"vgg16": {"width": 0.125}}
+OPTIONS = {"vgg16": {"width": 0.125}, "efficientnetv2": {"stages": 1}}
 
 SUBJECTS = [(record.kind, record.name) for record in registry().records()]
 
