@@ -27,10 +27,10 @@ from medsynth.images import (
     is_grey,
     load_image,
     load_images,
-    read_dicom,
     read_pixels,
     suggest_window,
 )
+from medsynth.images.dicom import read_dicom
 
 RNG = np.random.default_rng(7)
 GREY = RNG.integers(0, 256, (11, 17), np.uint8)
@@ -570,7 +570,8 @@ def huge_dicom(path, side):
 PEAK = """
 import resource, sys
 from medsynth.errors import ImageError
-from medsynth.images import ImageSpec, load_image, is_grey, suggest_window, read_dicom
+from medsynth.images import ImageSpec, load_image, is_grey, suggest_window
+from medsynth.images.dicom import read_dicom
 if sys.argv[1].endswith(".dcm"):
     import pydicom.pixels
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

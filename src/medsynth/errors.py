@@ -24,6 +24,7 @@ __all__ = [
     "PluginInterfaceError",
     "UnknownPluginError",
     "did_you_mean",
+    "one_line",
 ]
 
 
@@ -38,6 +39,11 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
 
     near = [name for name in get_close_matches(given, list(known), 1) if name != given]
     return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def one_line(error: BaseException) -> str:
+    """What an exception of other people's code says, without line breaks or a last stop, at most 200 characters."""
+    return " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
 
 
 class MedsynthError(Exception):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medsynth.artifact.contract import broken_rules, infos_from_onnx
-from medsynth.artifact.golden import make_golden, one_line
+from medsynth.artifact.golden import make_golden, runtime_says
 from medsynth.artifact.metadata import Metadata, absolute_paths, canonical_json
 from medsynth.errors import ArtifactError
 from medsynth.outputs import atomic_write
@@ -140,7 +140,7 @@ def parse_model(raw: bytes) -> onnx.ModelProto:
     try:
         model = onnx.load_model_from_string(raw)
     except Exception as error:  # protobuf's DecodeError, which derives from nothing narrower
-        raise ArtifactError(f"not an ONNX file, or a truncated one ({one_line(error)}).") from error
+        raise ArtifactError(f"not an ONNX file, or a truncated one ({runtime_says(error)}).") from error
     if not model.HasField("graph"):
         raise ArtifactError("not an ONNX file: it holds no graph." if raw else "the file is empty.")
     return model

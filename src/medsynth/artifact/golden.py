@@ -33,7 +33,7 @@ __all__ = [
     "golden_values",
     "largest_difference",
     "make_golden",
-    "one_line",
+    "runtime_says",
     "remake_inputs",
 ]
 
@@ -153,7 +153,7 @@ class CpuRunner:
                 model, session_options(), providers=["CPUExecutionProvider"], enable_fallback=0
             )
         except Exception as error:  # onnxruntime's exceptions have no common class but this.
-            raise ArtifactError(f"onnxruntime cannot load the model ({one_line(error)}).") from error
+            raise ArtifactError(f"onnxruntime cannot load the model ({runtime_says(error)}).") from error
         self._inputs = infos_from_session(self._session.get_inputs())
 
     @property
@@ -171,10 +171,10 @@ class CpuRunner:
         try:
             return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
         except Exception as error:
-            raise ArtifactError(f"onnxruntime cannot run the model ({one_line(error)}).") from error
+            raise ArtifactError(f"onnxruntime cannot run the model ({runtime_says(error)}).") from error
 
 
-def one_line(error: BaseException) -> str:
+def runtime_says(error: BaseException) -> str:
     """An exception's text without line breaks and without onnxruntime's prefix."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text.rsplit("[ONNXRuntimeError] : ", maxsplit=1)[-1]

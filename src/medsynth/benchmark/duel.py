@@ -10,18 +10,22 @@ import json
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medsynth.benchmark.compare import Comparison, judge
+from medsynth.benchmark.machine import machine_facts
+from medsynth.benchmark.report import SCHEMA
 from medsynth.benchmark.statistics import median, median_interval
 from medsynth.errors import ConfigError, MedsynthError
+from medsynth.outputs import write_json
 
 if TYPE_CHECKING:
     from medsynth.progress import OnProgress
 
-__all__ = ["PAIRS", "Duel", "duel"]
+__all__ = ["PAIRS", "Duel", "duel", "write_duels"]
 
 PAIRS = 5
 """Fewer pairs do not carry an interval."""
@@ -108,3 +112,8 @@ def _measure_in_fresh_process(path: Path, batch_size: int, device: str) -> dict[
             raise MedsynthError(f"measuring {path.name} failed: {line}")
         row: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))["models"][0]["batches"][0]
         return row
+
+
+def write_duels(duels: Sequence[Duel], path: str | Path) -> None:
+    """Write the JSON of duels: ``schema``, ``machine`` and ``duels``, the fields of :class:`Duel`; atomically."""
+    write_json(path, {"schema": SCHEMA, "machine": machine_facts(), "duels": [asdict(each) for each in duels]})

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from medsynth.images import ImageSource
-    from medsynth.infer.classifier import Rows
     from medsynth.infer.model import OpenModel
+    from medsynth.infer.tally import Rows
 
 __all__ = ["FileStream", "Files", "SingleFiles"]
 

@@ -12,10 +12,9 @@ from medsynth.outputs import write_json
 
 if TYPE_CHECKING:
     from medsynth.benchmark.conditions import Conditions
-    from medsynth.benchmark.duel import Duel
     from medsynth.benchmark.load import Other
 
-__all__ = ["SCHEMA", "BatchResult", "BenchmarkReport", "Unmeasured", "write_duels", "write_reports"]
+__all__ = ["SCHEMA", "BatchResult", "BenchmarkReport", "Unmeasured", "write_reports"]
 
 SCHEMA = 2
 
@@ -155,11 +154,6 @@ def write_reports(reports: Sequence[BenchmarkReport], path: str | Path, unmeasur
             "unmeasured": [asdict(each) for each in missing],
         },
     )
-
-
-def write_duels(duels: Sequence[Duel], path: str | Path) -> None:
-    """Write the JSON of duels: ``schema``, ``machine`` and ``duels``, the fields of :class:`Duel`; atomically."""
-    write_json(path, {"schema": SCHEMA, "machine": machine_facts(), "duels": [asdict(each) for each in duels]})
 
 
 def _finite(fields: dict[str, Any]) -> dict[str, Any]:

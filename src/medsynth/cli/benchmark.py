@@ -91,7 +91,7 @@ def benchmark(
 
 def _duel(a: Path, b: Path, sizes: list[int], device: str, out: Path) -> None:
     from medsynth.benchmark import duel
-    from medsynth.benchmark.report import write_duels
+    from medsynth.benchmark.duel import write_duels
     from medsynth.progress import progress_bar
 
     duels = []

@@ -3,82 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from medsynth.errors import DataError
-from medsynth.infer.batching import BatchRunner, check_batch_size
+from medsynth.infer.batching import check_batch_size
 from medsynth.infer.pipeline import decode_batches
 from medsynth.infer.predictions import Predictions
+from medsynth.infer.served import Served
 from medsynth.infer.sources import Sources, gather
-from medsynth.infer.tally import Tally
+from medsynth.infer.tally import Rows, Tally
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from medsynth.artifact import Metadata
-    from medsynth.dataset import Dataset, Skipped
-    from medsynth.images import ImageSource, ImageSpec
-    from medsynth.infer.session import Session
+    from medsynth.dataset import Dataset
+    from medsynth.images import ImageSource
     from medsynth.progress import OnProgress
 
-__all__ = ["Classifier", "Rows"]
+__all__ = ["Classifier"]
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Rows:
-    """Results of the inputs ``start`` to ``stop - 1``.
-
-    Attributes:
-        start: Index of the first input.
-        stop: Index behind the last one.
-        indices: Those that could be read.
-        probabilities: float32 (readable, classes).
-        skipped: Those that could not be read.
-        sizes: Batch size of each run of the model, padding included.
-    """
-
-    start: int
-    stop: int
-    indices: tuple[int, ...]
-    probabilities: NDArray[np.float32]
-    skipped: tuple[Skipped, ...]
-    sizes: tuple[int, ...]
-
-
-class Classifier:
+class Classifier(Served):
     """Class probabilities for images; :func:`~medsynth.infer.load_model` makes one.
 
-    Attributes:
-        session: The open model; says on which device it runs.
+    :attr:`image` is what :meth:`run` takes, and what :meth:`predict` makes of any other image.
     """
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        self._runner = BatchRunner(session.run, session.fixed_batch)
-
-    @property
-    def metadata(self) -> Metadata:
-        """What the file says about itself."""
-        return self.session.metadata
-
-    @property
-    def path(self) -> Path:
-        """The ONNX file."""
-        return self.session.path
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names, in the order of the outputs."""
-        return self.metadata.classes
-
-    @property
-    def image(self) -> ImageSpec:
-        """The images that :meth:`run` takes, and that :meth:`predict` makes of any others."""
-        return self.metadata.image
 
     def run(self, images: NDArray[np.uint8], *, batch_size: int = 32) -> dict[str, NDArray[Any]]:
         """Run the model on prepared images.

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from medsynth.artifact.golden import one_line
+from medsynth.artifact.golden import runtime_says
 from medsynth.artifact.runtime import import_onnxruntime, session_options
 from medsynth.errors import ConfigError, DeviceError
 
@@ -104,7 +104,7 @@ def probe(device: str) -> Fault | None:
         pixels = np.linspace(-1.0, 1.0, 3 * 8 * 8, dtype=np.float32).reshape(1, 3, 8, 8)
         (result,) = session.run(None, {"x": pixels})
     except Exception as error:  # onnxruntime's exceptions have no common class but this.
-        return _diagnose(device, one_line(error))
+        return _diagnose(device, runtime_says(error))
     return None if np.isfinite(result).all() else _diagnose(device, "a convolution gave numbers that are not finite")
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from medsynth.dataset.table import Skipped
 from medsynth.errors import ConfigError, OutputError
-from medsynth.infer.classifier import Rows
+from medsynth.infer.tally import Rows
 
 __all__ = ["append_to", "differences", "journal_path", "read_rows", "resume_at"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from medsynth.artifact.contract import TensorInfo, infos_from_session
 from medsynth.artifact.files import METADATA_KEY
-from medsynth.artifact.golden import one_line
+from medsynth.artifact.golden import runtime_says
 from medsynth.artifact.runtime import import_onnxruntime, runtime_versions, session_options
 from medsynth.errors import ArtifactError, DeviceError, MedsynthError, MemoryRanOutError
 from medsynth.infer.binding import BoundRunner, can_be_bound
@@ -119,7 +119,7 @@ class OpenModel:
                 return self._bound.run(feeds)
             return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
         except Exception as error:  # onnxruntime's exceptions have no common class but this.
-            said = f"{self.path}: onnxruntime failed on {self.device} ({one_line(error)})."
+            said = f"{self.path}: onnxruntime failed on {self.device} ({runtime_says(error)})."
             # It has no class for this (its issue 16307), so the words must do.
             if any(words in str(error).lower() for words in _OUT_OF_MEMORY):
                 raise MemoryRanOutError(f"{said} Choose a smaller batch size, or end other processes.") from error
@@ -150,7 +150,7 @@ def _open(path: Path, provider: str, model: bytes | None, provider_options: Mapp
         )
     except Exception as error:
         raise ArtifactError(
-            f"{path}: onnxruntime cannot load the model ({one_line(error)}). "
+            f"{path}: onnxruntime cannot load the model ({runtime_says(error)}). "
             "Is it a whole ONNX file? medsynth verify tells more."
         ) from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,50 +9,27 @@ import numpy as np
 from medsynth.artifact.contract import latent_length
 from medsynth.artifact.philox import MAX_START, check_range, noise
 from medsynth.errors import ConfigError
-from medsynth.infer.batching import BatchRunner, check_batch_size
+from medsynth.infer.batching import check_batch_size
+from medsynth.infer.served import Served
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from medsynth.artifact import Metadata
-    from medsynth.images import ImageSpec
     from medsynth.infer.session import Session
 
 __all__ = ["Sampler"]
 
 
-class Sampler:
-    """Generated images of a class; :func:`~medsynth.infer.load_model` makes one.
+class Sampler(Served):
+    """Generated images of a class; :func:`~medsynth.infer.load_model` makes one. A label is an index into its classes.
 
     Attributes:
-        session: The open model; says on which device it runs.
         latent: Length of a noise row.
     """
 
     def __init__(self, session: Session) -> None:
-        self.session = session
+        super().__init__(session)
         self.latent = latent_length(session.inputs)
-        self._runner = BatchRunner(session.run, session.fixed_batch)
-
-    @property
-    def metadata(self) -> Metadata:
-        """What the file says about itself."""
-        return self.session.metadata
-
-    @property
-    def path(self) -> Path:
-        """The ONNX file."""
-        return self.session.path
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names; a label is an index into them."""
-        return self.metadata.classes
-
-    @property
-    def image(self) -> ImageSpec:
-        """The images that come out."""
-        return self.metadata.image
 
     def labels_for(self, count: int, label: str | int | None = None, start: int = 0) -> NDArray[np.int64]:
         """The label of samples ``start`` to ``start + count - 1``: the one given, else sample i has i mod classes.

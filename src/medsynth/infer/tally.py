@@ -1,18 +1,42 @@
-"""What is counted while results pass by, so that none of them has to stay in memory for it."""
+"""Results as they pass by, and what is counted of them, so that none has to stay in memory for it."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from medsynth.errors import DataError
 
 if TYPE_CHECKING:
-    from medsynth.dataset import Skipped
-    from medsynth.infer.classifier import Rows
+    import numpy as np
+    from numpy.typing import NDArray
 
-__all__ = ["Tally"]
+    from medsynth.dataset import Skipped
+
+__all__ = ["Rows", "Tally"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Rows:
+    """Results of the inputs ``start`` to ``stop - 1``.
+
+    Attributes:
+        start: Index of the first input.
+        stop: Index behind the last one.
+        indices: Those that could be read.
+        probabilities: float32 (readable, classes).
+        skipped: Those that could not be read.
+        sizes: Batch size of each run of the model, padding included.
+    """
+
+    start: int
+    stop: int
+    indices: tuple[int, ...]
+    probabilities: NDArray[np.float32]
+    skipped: tuple[Skipped, ...]
+    sizes: tuple[int, ...]
 
 
 class Tally:

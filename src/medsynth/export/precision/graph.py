@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import onnx
 from onnx import numpy_helper
 
-from medsynth.artifact.golden import one_line
+from medsynth.artifact.golden import runtime_says
 from medsynth.artifact.runtime import import_onnxruntime, session_options
 from medsynth.errors import ArtifactError
 
@@ -135,7 +135,7 @@ def open_session(model: onnx.ModelProto, *, optimised: Path | None = None, extra
             model.SerializeToString(), options, providers=["CPUExecutionProvider"], enable_fallback=0
         )
     except Exception as error:  # onnxruntime's exceptions have no common class but this.
-        raise ArtifactError(f"onnxruntime cannot load the converted model ({one_line(error)}).") from error
+        raise ArtifactError(f"onnxruntime cannot load the converted model ({runtime_says(error)}).") from error
 
 
 def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
