@@ -4,7 +4,8 @@ python benchmarks/classifier/compare.py ../shared/data/ct --weights ../shared/we
     --positive covid --size 96 --epochs 5 --work DIR --out benchmarks/results/classifier/compare.json
 
 The baseline is trained for EPOCHS at SIZE, and its steps are timed at 256x256, from which its time for as many epochs
-there is extrapolated. medsynth runs its default recipe. Each is a process of its own, so that peak memory is its own.
+there is extrapolated. medsynth runs its default recipe. Each is a process of its own, so that peak memory is its own,
+and leaves its numbers in DIR, where a command that was killed finds them.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 
 
-def last_line(*command: str) -> dict[str, Any]:
-    done = subprocess.run([sys.executable, *command], check=True, stdout=subprocess.PIPE, text=True)
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+def last_line(kept: Path, *command: str) -> dict[str, Any]:
+    if not kept.exists():
+        done = subprocess.run([sys.executable, *command], check=True, stdout=subprocess.PIPE, text=True)
+        kept.write_text(done.stdout.splitlines()[-1] + "\n")
+    return dict(json.loads(kept.read_text()))
 
 
 def main() -> None:
@@ -36,12 +39,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     plain = [str(HERE / "baseline.py"), given.data, "--weights", given.weights]
-    timed = last_line(*plain, "--size", "256", "--steps", str(given.steps))
-    trained = last_line(*plain, "--size", str(given.size), "--epochs", str(given.epochs))
+    given.work.mkdir(parents=True, exist_ok=True)
+    timed = last_line(given.work / "baseline-256.json", *plain, "--size", "256", "--steps", str(given.steps))
+    small = ["--size", str(given.size), "--epochs", str(given.epochs)]
+    trained = last_line(given.work / f"baseline-{given.size}.json", *plain, *small)
     ours_file = given.work / "ours.json"
     positive = ["--positive", given.positive] if given.positive else []
     common = ["--weights", given.weights, "--seeds", "1", "--work", str(given.work), "--out", str(ours_file)]
-    subprocess.run([sys.executable, str(HERE / "seeds.py"), given.data, *common, *positive], check=True)
+    if not ours_file.exists():
+        subprocess.run([sys.executable, str(HERE / "seeds.py"), given.data, *common, *positive], check=True)
     ours = json.loads(ours_file.read_text())
     result = {"baseline_steps_at_256": timed, "baseline_trained": trained, "medsynth": ours}
     given.out.parent.mkdir(parents=True, exist_ok=True)

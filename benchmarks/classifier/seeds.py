@@ -3,8 +3,8 @@
 python benchmarks/classifier/seeds.py ../shared/data/ct --weights ../shared/weights/vgg16_notop.weights.h5 \
     --positive covid --work DIR --out benchmarks/results/classifier/ct-seeds.json
 
-Everything is chosen on the training and validation parts: the recipe by blocked cross-validation (study.md), epoch,
-temperature and threshold by the validation part of each run.
+Everything is chosen on the training and validation parts: the recipe by blocked cross-validation (recipes.py),
+calibration and threshold by the validation part of each run.
 """
 
 from __future__ import annotations
@@ -16,14 +16,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from common import machine, peak_memory_gb, spread, test_numbers
+from common import calibration_on, expected_error, floor, machine, peak_memory_gb, spread, test_numbers
 
 import medsynth
 from medsynth.config import parse_assignments
-from medsynth.metrics import Rows, calibration_error
 
 
 def one_seed(data: medsynth.Dataset, seed: int, folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
@@ -37,21 +34,24 @@ def one_seed(data: medsynth.Dataset, seed: int, folder: Path, settings: dict[str
     positive = model.classes.index(data.positive)
     scores, threshold = predictions.probabilities[:, positive], float(model.metadata.threshold)
     labels = (test.labels == test.classes.index(data.positive)).astype(int)
-    rows = Rows.of(test.labels, predictions.probabilities, positive=positive, threshold=threshold)
-    frozen = run.outcome["frozen"][0]
+    validation = data.part("validation").decode(model.image)
+    logits = model.run(validation.images)["logits"]
     return {
         "seed": seed,
         "test": test_numbers(labels, scores, threshold),
         "test_at_half": test_numbers(labels, scores, 0.5)["accuracy"],
-        "test_calibration_error": float(calibration_error(rows, np.ones((1, len(rows))))[0, 0]),
+        "test_calibration_error": expected_error(test.labels, predictions.probabilities, positive),
+        "test_calibration_floor": floor(predictions.probabilities, positive),
+        "calibration": calibration_on(logits, validation.labels, positive),
         "validation": {key: run.outcome["validation"][key] for key in run.outcome["validation"]},
         "threshold": threshold,
         "temperature": run.outcome["temperature"],
+        "bias": run.outcome["bias"],
         "best_epoch": run.outcome["best_epoch"] + 1,
         "seconds": round(seconds, 1),
         "seconds_of_epochs": run.outcome["seconds"],
         "epochs": run.outcome["epochs"],
-        "frozen": frozen,
+        "frozen": run.outcome["frozen"],
     }
 
 
@@ -66,12 +66,13 @@ def main() -> None:
     parser.add_argument("-O", "--option", action="append", default=[], metavar="KEY=VALUE")
     given = parser.parse_args()
     data = medsynth.load_dataset(given.data, positive=given.positive)
-    # The first seed computes the frozen features, and its seconds say so; the others find them.
-    cache = {"cache": str(given.work / "features")}
-    settings = {"weights": given.weights, **cache, **parse_assignments(given.option)}
+    settings = {"weights": given.weights, **parse_assignments(given.option)}
     rows = []
     for seed in range(given.seeds):
-        rows.append(one_seed(data, seed, given.work / f"seed-{seed}", settings))
+        told = given.work / f"seed-{seed}" / "told.json"
+        if not told.exists():
+            told.write_text(json.dumps(one_seed(data, seed, told.parent, settings)))
+        rows.append(json.loads(told.read_text()))
         print(json.dumps(rows[-1]), flush=True)
     summary = {name: spread([row["test"][name] for row in rows]) for name in ("accuracy", "f1", "auc")}
     summary["seconds"] = spread([row["seconds"] for row in rows])

@@ -85,14 +85,15 @@ class ClassifierConfig(_Config):
         channels: 1 or 3; ``None``: as the data.
         batch_size: Images a step, at least 2.
         epochs: Most passes over the training part.
-        learning_rate: Of Adam with decoupled weight decay, at its highest.
+        learning_rate: Of Adam with decoupled weight decay, at its highest. ``None``: 5e-5 where layers with pretrained
+            weights are trained, else 1e-3.
         schedule: ``"cosine"``: the learning rate rises over the first twentieth of the steps and then falls to a
             hundredth along half a cosine; ``"constant"``.
         weight_decay: Share of each trained weight that a step at learning rate 1 would take off; 0: plain Adam.
         label_smoothing: Share of each label that is given to all classes alike, below 1.
         keep: ``"best"``: the weights of the epoch with the lowest validation loss; ``"last"``: those of the last epoch,
-            and all are trained. ``None``: the last where everything up to the last freeze point is frozen, because a
-            validation part of few patients would stop such a head too soon; else the best.
+            and all are trained. ``None``: the last where the network starts from pretrained weights or only its head is
+            trained, because a validation part of few patients would stop it too soon; else the best.
         patience: With ``"best"``: epochs without a lower validation loss after which training stops.
         augmentation: Small random rotations, shifts, scales and intensity changes of training images; no flips, which
             would swap left and right. ``None``: only where no layers are frozen before the trained ones, because
@@ -108,6 +109,8 @@ class ClassifierConfig(_Config):
         cache: Folder in which the features stay for other runs; ``None``: in the run's folder, until it is finished.
         frozen_precision: Arithmetic of the frozen layers while training: ``"bfloat16"``, ``"float32"``, or ``"auto"``,
             which takes bfloat16 on processors that have instructions for it. What is exported is float32.
+        training_precision: As ``frozen_precision``, for the steps that train; weights, their updates and validation
+            stay float32.
         finetune_epochs: Passes after ``epochs`` in which more layers are trained, with patience of their own.
         finetune_from: Freeze point of the backbone after which layers are trained then.
         finetune_learning_rate: As ``learning_rate``, for these passes.
@@ -115,9 +118,8 @@ class ClassifierConfig(_Config):
     """
 
     backbone: str = "vgg16"
-    image_size: int = field(default=160, metadata={"at_least": 8})
-    epochs: int = field(default=30, metadata={"at_least": 1})
-    learning_rate: float = field(default=1e-3, metadata={"below": math.inf, "above": 0})
+    epochs: int = field(default=5, metadata={"at_least": 1})
+    learning_rate: float | None = field(default=None, metadata={"below": math.inf, "above": 0})
     schedule: Literal["cosine", "constant"] = "cosine"
     weight_decay: float = field(default=0.1, metadata={"at_least": 0, "below": math.inf})
     label_smoothing: float = field(default=0.0, metadata={"at_least": 0, "below": 1})
@@ -131,6 +133,7 @@ class ClassifierConfig(_Config):
     cache_gb: float = field(default=4.0, metadata={"at_least": 0})
     cache: str | None = None
     frozen_precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    training_precision: Literal["auto", "bfloat16", "float32"] = "auto"
     finetune_epochs: int = field(default=0, metadata={"at_least": 0})
     finetune_from: str | None = None
     finetune_learning_rate: float = field(default=1e-5, metadata={"below": math.inf, "above": 0})
@@ -154,14 +157,28 @@ class GeneratorConfig(_Config):
         image_size: Height and width of the images, pixels.
         channels: 1 or 3; ``None``: as the data.
         batch_size: Real images a step, at least 2.
-        steps: Training steps.
+        steps: Training steps, at most.
+        minutes: Training time after which it ends before ``steps``, at the next step; ``None``: no limit.
         sample_every: Steps between two grids of images (and between two checkpoints); 0: a twentieth of ``steps``.
+        keep: ``"best"``: the weights of the grid whose images are nearest to the validation part; ``"last"``: those of
+            the last step.
+        watched: Images of each class that are compared with real ones at every grid, at least 3.
+        balanced: Whether the classes take turns in every batch; ``None``: as the generator's recipe wants it.
+        deterministic: Use only operations that give the same bits every time, at some cost in speed: a resumed run then
+            ends with the very weights of an uninterrupted one.
+        tensorboard: Also write the history to ``tensorboard/`` in the run's folder.
         seed: Of initial weights, batch order and noise.
     """
 
     generator: str = "acgan"
     steps: int = field(default=2000, metadata={"at_least": 1})
+    minutes: float | None = field(default=None, metadata={"above": 0, "below": math.inf})
     sample_every: int = field(default=0, metadata={"at_least": 0})
+    keep: Literal["best", "last"] = "best"
+    watched: int = field(default=100, metadata={"at_least": 3})
+    balanced: bool | None = None
+    deterministic: bool = False
+    tensorboard: bool = False
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:

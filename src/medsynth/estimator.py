@@ -44,7 +44,7 @@ class MedsynthClassifier(ClassifierMixin, BaseEstimator):
         image_size: Height and width of the network's input, pixels.
         epochs: Most passes over the training images.
         batch_size: Images a step.
-        learning_rate: At its highest.
+        learning_rate: At its highest; ``None``: as :class:`medsynth.config.ClassifierConfig` chooses it.
         augmentation: Whether training images are changed at random; ``None``: as the configuration says.
         class_weight: ``"balanced"`` or ``"none"``.
         settings: Further fields of :class:`medsynth.config.ClassifierConfig`, and options of the backbone.
@@ -69,7 +69,7 @@ class MedsynthClassifier(ClassifierMixin, BaseEstimator):
         image_size: int = ClassifierConfig.image_size,
         epochs: int = ClassifierConfig.epochs,
         batch_size: int = ClassifierConfig.batch_size,
-        learning_rate: float = ClassifierConfig.learning_rate,
+        learning_rate: float | None = ClassifierConfig.learning_rate,
         augmentation: bool | None = ClassifierConfig.augmentation,
         class_weight: str = ClassifierConfig.class_weight,
         settings: Mapping[str, Any] | None = None,

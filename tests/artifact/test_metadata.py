@@ -23,7 +23,9 @@ def test_round_trip_through_json(tiny: ModuleType) -> None:
         recipe="phantom", seed=1, count=1, inputs_sha256="a", output="probabilities", values=[[1.0]], tolerance=1
     )
     spec = ImageSpec(height=3, width=4, channels=1, window=(-1000.0, 400.0))
-    metadata = tiny.metadata("classifier", ("a", "b", "ü"), spec, threshold=0.25, temperature=1.5, golden=golden)
+    metadata = tiny.metadata(
+        "classifier", ("a", "b", "ü"), spec, threshold=0.25, temperature=1.5, bias=(0.5, 0, -0.5), golden=golden
+    )
     again = Metadata.from_dict(json.loads(canonical_json(metadata.to_dict())))
     assert again == metadata
     assert again.schema == SCHEMA
@@ -39,6 +41,12 @@ def test_a_newer_schema_says_upgrade(tiny: ModuleType) -> None:
     fields = {**tiny.metadata("classifier").to_dict(), "schema": SCHEMA + 1}
     with pytest.raises(ArtifactError, match=r"schema 2; this medsynth reads up to 1. Upgrade medsynth-core"):
         Metadata.from_dict(fields)
+
+
+def test_a_file_of_before_there_was_a_bias_is_read(tiny: ModuleType) -> None:
+    fields = tiny.metadata("classifier").to_dict()
+    del fields["bias"]
+    assert Metadata.from_dict(fields) == tiny.metadata("classifier")
 
 
 def test_unknown_keys_are_passed_over(tiny: ModuleType) -> None:
@@ -64,6 +72,7 @@ def test_a_missing_key_is_named(tiny: ModuleType, key: str) -> None:
         ({"classes": ["a", "a"]}, "at least 2 distinct names"),
         ({"positive": "absent"}, "must be one of clear, opacity"),
         ({"precision": {}}, "must have a name"),
+        ({"bias": [0.5]}, "bias in the metadata must have 2 numbers"),
         ({"schema": "1"}, "schema must be a positive integer"),
         ({"schema": None}, "schema must be a positive integer"),
         ({"plugin": 3}, "wrong kind"),

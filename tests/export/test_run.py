@@ -39,9 +39,11 @@ def test_onnxruntime_says_what_keras_says(classifier_onnx, classifier_run, phant
 def test_probabilities_are_calibrated(classifier_onnx, phantom):
     metadata = artifact.read(classifier_onnx)
     assert metadata.temperature > 0
+    assert sum(metadata.bias) == pytest.approx(0, abs=1e-9)
+    assert any(metadata.bias)
     images = phantom.part("test").decode(metadata.image).images
     got = medsynth.load_model(classifier_onnx, device="cpu").run(images)
-    expected = special.softmax(got["logits"].astype(np.float64) / metadata.temperature, axis=1)
+    expected = special.softmax(got["logits"].astype(np.float64) / metadata.temperature + metadata.bias, axis=1)
     np.testing.assert_allclose(got["probabilities"], expected, atol=1e-5)
 
 

@@ -37,7 +37,9 @@ def test_the_weights_kept_are_those_of_the_best_epoch(classifier_run, phantom):
 
     decoded = phantom.part("validation").decode(classifier_run.image)
     logits = np.asarray(rebuild_classifier(classifier_run)(decoded.images, training=False)["logits"], float)
-    probabilities = special.softmax(logits / classifier_run.outcome["temperature"], axis=1)
+    probabilities = special.softmax(
+        logits / classifier_run.outcome["temperature"] + classifier_run.outcome["bias"], axis=1
+    )
     best = classifier_run.outcome["validation"]
     assert log_loss(decoded.labels, probabilities) == pytest.approx(best["loss"], rel=1e-4)
     assert roc_auc_score(decoded.labels, probabilities[:, 1]) == pytest.approx(best["auc"])
@@ -122,3 +124,13 @@ def test_a_run_is_not_made_shorter(classifier_run, phantom):
     config = ClassifierConfig.from_settings({**classifier_run.config, "epochs": 1})
     with pytest.raises(ConfigError, match="longer, not shorter"):
         medsynth.train_classifier(phantom, out=classifier_run.folder, config=config, resume=True)
+
+
+def test_a_run_is_resumed_with_its_own_sample_weights(phantom, tmp_path):
+    weights = np.linspace(1, 2, len(phantom))
+    settings = TINY | {"epochs": 1}
+    run = medsynth.train_classifier(phantom, out=tmp_path, sample_weight=weights, **settings)
+    assert medsynth.train_classifier(phantom, out=tmp_path, resume=True, sample_weight=weights, **settings) == run
+    for other in (None, weights[::-1]):
+        with pytest.raises(DataError, match="sample_weight"):
+            medsynth.train_classifier(phantom, out=tmp_path, resume=True, sample_weight=other, **settings)

@@ -10,7 +10,7 @@ import medsynth
 from medsynth.errors import ConfigError
 from medsynth.train.rebuild import rebuild_sampler
 
-TINY = {"image_size": 16, "batch_size": 8, "sample_every": 2}
+TINY = {"image_size": 16, "batch_size": 8, "sample_every": 2, "watched": 4}
 
 
 def test_a_run_leaves_its_history_and_its_pictures(generator_run):
@@ -30,11 +30,13 @@ def test_a_run_leaves_its_history_and_its_pictures(generator_run):
     assert (generator_run.folder / "curves.png").exists()
 
 
-def test_the_last_grid_is_what_the_sampler_draws(generator_run):
+def test_the_kept_grid_is_what_the_sampler_draws(generator_run):
     from medsynth.artifact import noise
 
+    # Four steps of a GAN: whichever grid is nearest to real images is kept, and its step is told.
+    kept = generator_run.outcome["kept"]["step"]
     drawn = np.asarray(rebuild_sampler(generator_run)([noise(0, 0, 16, 100), np.repeat([0, 1], 8)]))
-    with Image.open(generator_run.folder / "samples" / "step-000004.png") as opened:
+    with Image.open(generator_run.folder / "samples" / f"step-{kept:06d}.png") as opened:
         grid = np.asarray(opened)
     tiles = grid.reshape(2, 16, 8, 16).transpose(0, 2, 1, 3).reshape(16, 16, 16)
     assert np.abs(tiles.astype(int) - drawn[..., 0].astype(int)).max() <= 1
@@ -61,7 +63,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(phantom, tmp_path, monkeypatc
     assert steps == [0, 1, 2, 3, 4]
 
 
-def test_only_the_training_part_is_decoded(phantom, tmp_path, monkeypatch):
+def test_the_test_part_is_not_decoded(phantom, tmp_path, monkeypatch):
     from medsynth.dataset import Dataset
 
     parts = []
@@ -73,14 +75,14 @@ def test_only_the_training_part_is_decoded(phantom, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Dataset, "decode", noted)
     medsynth.train_generator(phantom, out=tmp_path / "run", steps=1, **TINY)
-    assert parts == [{"train"}]
+    assert parts == [{"train"}, {"validation"}]
 
 
 def test_the_wrong_name_is_explained(phantom, tmp_path):
     with pytest.raises(medsynth.MedsynthError, match="acgan"):
         medsynth.train_generator(phantom, out=tmp_path / "run", generator="acgam")
     with pytest.raises(ConfigError, match="recipe"):
-        medsynth.train_generator(phantom, out=tmp_path / "run", recipe="modern")
+        medsynth.train_generator(phantom, out=tmp_path / "run", recipe="modem")
 
 
 def test_divergence_is_told(phantom, tmp_path):

@@ -8,13 +8,14 @@ from scipy import special
 
 import medsynth
 from medsynth.errors import ConfigError
+from medsynth.plugins import registry
 from medsynth.train import fitting
 from medsynth.train.rebuild import rebuild_classifier
 
 FROZEN = {
     "image_size": 32, "batch_size": 16, "learning_rate": 1e-2, "weights": "none", "width": 0.0625, "dropout": 0.2,
     "trainable_blocks": 0, "epochs": 3, "patience": 9, "frozen_precision": "float32", "augmentation": True,
-    "keep": "best",
+    "keep": "best", "training_precision": "float32",
 }  # fmt: skip
 
 
@@ -110,15 +111,17 @@ def test_a_demanded_sensitivity_moves_the_threshold(phantom, tmp_path):
     assert run.outcome["validation"]["recall"] == 1.0
 
 
-def test_a_pretrained_head_is_exported_with_its_temperature(phantom, vgg16_weights, tmp_path):
-    settings = {"weights": str(vgg16_weights), "image_size": 32, "epochs": 2, "batch_size": 16}
+def test_a_pretrained_head_is_exported_with_its_calibration(phantom, vgg16_weights, tmp_path):
+    settings = {"weights": str(vgg16_weights), "image_size": 32, "trainable_blocks": 0, "epochs": 2, "batch_size": 16}
     run = medsynth.train_classifier(phantom, out=tmp_path / "run", **settings)
     assert run.outcome["frozen"][0]["point"] == "levels"
     model = medsynth.load_model(medsynth.export(run, tmp_path / "c.onnx"), device="cpu")
     assert model.metadata.temperature == run.outcome["temperature"]
+    assert model.metadata.bias == tuple(run.outcome["bias"])
     validation = phantom.part("validation").decode(run.image)
     found = model.run(validation.images)
-    expected = special.softmax(found["logits"].astype(float) / model.metadata.temperature, axis=1)
+    moved = found["logits"].astype(float) / model.metadata.temperature + model.metadata.bias
+    expected = special.softmax(moved, axis=1)
     np.testing.assert_allclose(found["probabilities"], expected, atol=1e-5)
     called = found["probabilities"][:, run.classes.index(run.positive)] >= model.metadata.threshold
     right = (called == (validation.labels == run.classes.index(run.positive))).mean()
@@ -130,3 +133,17 @@ def test_a_head_alone_is_trained_to_the_end_of_its_schedule(phantom, tmp_path):
     run = medsynth.train_classifier(phantom, out=tmp_path / "run", **settings)
     assert run.outcome["best_epoch"] == 3
     assert run.outcome["epochs"] == 4
+
+
+def test_pretrained_layers_are_trained_gently_and_to_the_end(phantom, vgg16_weights, tmp_path):
+    settings = {"weights": str(vgg16_weights), "image_size": 32, "batch_size": 32, "patience": 1, "epochs": 2}
+    run = medsynth.train_classifier(phantom, out=tmp_path / "run", trainable_blocks=1, **settings)
+    assert run.outcome["best_epoch"] == 1
+    assert run.outcome["frozen"][0]["point"] == "block2_pool"
+    before = registry().create("backbone", "vgg16", {"weights": str(vgg16_weights)}).build(run.image, 2)
+    moved = [
+        np.abs(one - other).max()
+        for one, other in zip(rebuild_classifier(run).get_weights(), before.get_weights(), strict=True)
+    ]
+    assert 0 < moved[14] <= 2 * 2 * 2 * 5e-5  # The first kernel of block 4: Adam moves no weight by more than the rate.
+    assert moved[12] == 0  # The last of block 3.

@@ -10,7 +10,7 @@ from medsynth.images import ImageSpec
 from medsynth.train import views as module
 from medsynth.train.augment import augment
 from medsynth.train.freeze import cut_at_frozen
-from medsynth.train.precision import frozen_precision, wants_bfloat16
+from medsynth.train.precision import precision, wants_bfloat16
 from medsynth.train.views import extract, open_views, plan_views
 
 GREY = ImageSpec(height=32, width=32, channels=1)
@@ -131,7 +131,7 @@ def test_bfloat16_rounds_and_leaves_no_trace(trunk, tmp_path):
     import tensorflow as tf
 
     before = tf.config.optimizer.get_experimental_options()
-    with frozen_precision(True):
+    with precision(True):
         pass
     after = tf.config.optimizer.get_experimental_options()
     assert {key: value for key, value in after.items() if value} == {

@@ -4,7 +4,9 @@ Schema 1, all keys present: ``schema`` (1), ``task`` (``classifier`` or ``genera
 of the outputs), ``positive`` (one of them), ``image`` (height, width, channels, window), ``resize``, ``plugin`` (name,
 distribution, version, options), ``data`` (source, fingerprint, counts), ``training`` (the configuration),
 ``validation`` (metrics of the validation part), ``intended_use``, ``precision`` (name and its gate), ``versions``,
-``threshold`` and ``temperature`` (numbers or null), ``golden`` (recipe, seed, count, inputs_sha256, output, values,
+``threshold`` and ``temperature`` (numbers or null), ``bias`` (a number for each class, or null; files of version 0.1.0
+lack it), ``tta`` (how views are averaged in the graph; empty where they are not, and 0.1.0 lacks it), ``golden``
+(recipe, seed, count, inputs_sha256, output, values,
 tolerance; or null) and ``content_hash`` (:mod:`medsynth.artifact.files` says how it is computed). Unknown keys of a
 later version within schema 1 are passed over.
 """
@@ -74,7 +76,11 @@ class Metadata:
         precision: ``{"name": "fp32", ...}``; for others with the gate that let them pass.
         versions: Versions of the libraries that made the file.
         threshold: The positive class is decided at or above this probability; ``None``: the largest wins.
-        temperature: T of probabilities = softmax(logits / T); ``None``: not calibrated.
+        temperature: T of probabilities = softmax(logits / T + bias); ``None``: not calibrated.
+        bias: One number for each class; ``None``: zeros.
+        tta: Views whose logits the graph averages: ``views``, ``moves`` ((down, right) in pixels), ``average``,
+            ``parent`` (hash of the file without), ``parity``, ``fitted_on``, ``validation_without``; empty where the
+            graph looks at the image alone.
         golden: Set by :func:`~medsynth.artifact.write`.
         content_hash: Set by :func:`~medsynth.artifact.write`.
         schema: :data:`SCHEMA`.
@@ -94,6 +100,8 @@ class Metadata:
     resize: Mapping[str, Any] = field(default_factory=lambda: dict(RESIZE))
     threshold: float | None = None
     temperature: float | None = None
+    bias: tuple[float, ...] | None = None
+    tta: Mapping[str, Any] = field(default_factory=dict)
     golden: Golden | None = None
     content_hash: str = ""
     schema: int = SCHEMA
@@ -140,8 +148,10 @@ class Metadata:
                 golden=None if golden is None else Golden(**{name: golden[name] for name in Golden.__slots__}),
                 threshold=_number(fields["threshold"]),
                 temperature=_number(fields["temperature"]),
+                bias=_bias(fields.get("bias"), fields["classes"]),
                 intended_use=str(fields["intended_use"]),
                 content_hash=str(fields["content_hash"]),
+                tta=dict(fields.get("tta", {})),
                 **{name: dict(fields[name]) for name in _MAPPINGS},
             )
         except KeyError as error:
@@ -185,3 +195,11 @@ def absolute_paths(value: Any, where: str = "metadata") -> Iterator[str]:
 
 def _number(value: Any) -> float | None:
     return None if value is None else float(value)
+
+
+def _bias(value: Any, classes: Any) -> tuple[float, ...] | None:
+    if value is None:
+        return None
+    if len(value) != len(classes):
+        raise ArtifactError(f"bias in the metadata must have {len(classes)} numbers. Got {len(value)}.")
+    return tuple(float(number) for number in value)

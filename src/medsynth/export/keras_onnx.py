@@ -20,6 +20,8 @@ from medsynth.export.graph import tidy
 if TYPE_CHECKING:
     import keras
 
+    from medsynth.train.calibrate import Calibration
+
 __all__ = ["OPSET", "classifier_to_onnx", "sampler_to_onnx"]
 
 OPSET = 18
@@ -28,12 +30,12 @@ OPSET = 18
 _CLASSIFIER_OUTPUTS = ("logits", "probabilities", "features", "activations")
 
 
-def classifier_to_onnx(model: keras.Model, temperature: float | None = None) -> onnx.ModelProto:
+def classifier_to_onnx(model: keras.Model, calibration: Calibration | None = None) -> onnx.ModelProto:
     """Convert what :meth:`medsynth.plugins.Backbone.build` returns.
 
     Args:
         model: From uint8 images (batch, height, width, channels) to a dict of outputs.
-        temperature: T of ``probabilities`` = softmax(logits / T); ``None``: the model's own ``probabilities``.
+        calibration: Of the ``probabilities``, which become part of the graph; ``None``: the model's own.
 
     Returns:
         Input ``images``; outputs ``logits``, ``probabilities``, ``features`` and, where the model has them,
@@ -42,8 +44,9 @@ def classifier_to_onnx(model: keras.Model, temperature: float | None = None) -> 
 
     def outputs(images: Any) -> dict[str, Any]:
         found = dict(model(images, training=False))
-        if temperature is not None:
-            found["probabilities"] = tf.nn.softmax(found["logits"] * (1.0 / temperature))
+        if calibration is not None:
+            bias = tf.constant(calibration.bias, tf.float32)
+            found["probabilities"] = tf.nn.softmax(found["logits"] * (1.0 / calibration.temperature) + bias)
         return {name: found[name] for name in _CLASSIFIER_OUTPUTS if name in found}
 
     shape = tuple(model.inputs[0].shape[1:])

@@ -20,6 +20,7 @@ from medsynth.errors import ArtifactError, ConfigError
 from medsynth.export.parity import GREY_TOLERANCE, PROBABILITY_TOLERANCE, check_parity
 from medsynth.export.precision import PRECISIONS, Budget, Precision, convert
 from medsynth.export.precision.data import remembered_data
+from medsynth.export.views import check_views, export_views
 from medsynth.infer import load_classifier
 from medsynth.train.backend import require_tensorflow
 from medsynth.train.run import Run, open_run
@@ -52,6 +53,7 @@ def export(
     out: str | Path,
     *,
     precision: Precision = "fp32",
+    tta: int = 1,
     calibration: Dataset | str | Path | None = None,
     classifier: Classifier | str | Path | None = None,
     budget: Budget | None = None,
@@ -67,10 +69,12 @@ def export(
     Args:
         source: A finished run, its folder, or an fp32 ``.onnx`` file that medsynth wrote.
         out: The ``.onnx`` file to write; it appears whole or not at all.
-        precision: ``fp32``, ``fp16`` or ``int8``.
-        calibration: For a classifier in another precision: its data set, or what :func:`medsynth.load_dataset` takes.
-            Training images calibrate, validation images judge, test images are not read. By default the data that the
-            run was trained on.
+        precision: ``fp32``, ``fp16`` or ``int8``; a file keeps its own with ``fp32``.
+        tta: Views of each image whose logits a classifier averages in its graph, 1 to 9
+            (:mod:`medsynth.export.views`); calibration and threshold are fitted again, on the validation part.
+        calibration: For a classifier in another precision or with views: its data set, or what
+            :func:`medsynth.load_dataset` takes. Training images calibrate a precision, validation images judge it and
+            fit what views need, test images are not read. By default the data that the run was trained on.
         classifier: For a generator in another precision: must name the images as it does those of the fp32 file.
         budget: What the gate lets pass; by default 0.5 % of decisions flipped, 0.005 of AUC, and for a generator a
             mean of 1 grey level.
@@ -91,7 +95,21 @@ def export(
     """
     if precision not in PRECISIONS:
         raise ConfigError(f"precision must be one of {', '.join(PRECISIONS)}. Got '{precision}'.")
+    check_views(tta)
     file = None if isinstance(source, Run) or Path(source).is_dir() or Path(source).suffix != ".onnx" else Path(source)
+    if tta > 1:
+        seen = _data(source, file, calibration)
+        with tempfile.TemporaryDirectory() as folder:
+            single = Path(folder) / "one-view.onnx"
+            if file is not None and precision == "fp32":
+                single = file
+            else:
+                needed = None if precision == "fp32" else seen
+                export(
+                    source, single, precision=precision, calibration=needed, budget=budget, fallback=fallback, tell=tell
+                )
+            export_views(single, out, tta, data=seen, tell=tell)
+        return Path(out)
     if precision == "fp32":
         if file is not None:
             raise ConfigError(f"{file}: is an ONNX file already. Choose --precision fp16 or int8, or give a run.")
@@ -118,6 +136,21 @@ def export(
     return Path(out)
 
 
+def _data(source: Run | str | Path, file: Path | None, given: Dataset | str | Path | None) -> Dataset:
+    """The data set that views are fitted on."""
+    if given is not None:
+        return load_dataset(given)
+    if file is not None:
+        raise ConfigError(
+            f"{file}: the calibration of averaged views is fitted on validation images. Give the data set that it was "
+            "trained on with --calibration."
+        )
+    run = source if isinstance(source, Run) else open_run(source)
+    if run.task != "classifier":
+        raise ConfigError(f"{run.folder}: only a classifier can average views. This is a run of a {run.task}.")
+    return remembered_data(run)
+
+
 def _export_run(source: Run | str | Path, out: str | Path) -> Path:
     require_tensorflow("Exporting a run")
     run = source if isinstance(source, Run) else open_run(source)
@@ -135,17 +168,19 @@ def _export_run(source: Run | str | Path, out: str | Path) -> Path:
 def _classifier(run: Run) -> tuple[onnx.ModelProto, dict[str, float]]:
     # Here, because they import TensorFlow, whose absence export() explains.
     from medsynth.export.keras_onnx import classifier_to_onnx
-    from medsynth.train.calibrate import softmax
+    from medsynth.train.calibrate import Calibration, softmax
     from medsynth.train.rebuild import rebuild_classifier
 
     network = rebuild_classifier(run)
-    temperature = run.outcome.get("temperature")
-    model = classifier_to_onnx(network, temperature)
+    temperature, bias = run.outcome.get("temperature"), _bias(run)
+    calibration = None if temperature is None or bias is None else Calibration(temperature, bias)
+    model = classifier_to_onnx(network, calibration)
     batch = int(run.config["batch_size"])
     inputs = {"images": phantom_images(max(3, batch), run.image)}
 
     def keras_run(rows: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        return softmax(np.asarray(network(rows["images"], training=False)["logits"]), temperature or 1.0)
+        logits = np.asarray(network(rows["images"], training=False)["logits"])
+        return softmax(logits) if calibration is None else calibration.probabilities(logits)
 
     return model, check_parity(keras_run, _runner(model, "probabilities"), inputs, (1, 3, batch), PROBABILITY_TOLERANCE)
 
@@ -186,11 +221,20 @@ def _metadata(run: Run, parity: Mapping[str, float]) -> Metadata:
         image=run.image,
         plugin={**run.plugin, "options": options},
         data={key: run.data[key] for key in ("source", "fingerprint", "counts")},
-        training={**run.config, "options": options},
+        # Where features were kept says where a person works, too.
+        training={key: value for key, value in run.config.items() if key != "cache"} | {"options": options},
         validation=dict(run.outcome.get("validation", {})),
         intended_use=_INTENDED_USE[run.task],
         versions=versions,
         precision={"name": "fp32", "parity": dict(parity)},
         threshold=run.outcome.get("threshold"),
         temperature=run.outcome.get("temperature"),
+        bias=_bias(run),
     )
+
+
+def _bias(run: Run) -> tuple[float, ...] | None:
+    """Of the calibration; runs of before it had one have a temperature alone."""
+    if "temperature" not in run.outcome:
+        return None
+    return tuple(run.outcome.get("bias", [0.0] * len(run.classes)))

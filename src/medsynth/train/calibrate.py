@@ -1,43 +1,63 @@
-"""From validation logits to decisions: a temperature for the probabilities, a threshold for the positive class."""
+"""From validation logits to decisions: a calibration of the probabilities, a threshold for the positive class."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.optimize import minimize  # type: ignore[import-untyped]
 
 from medsynth.metrics import youden_threshold
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["fit_temperature", "operating_threshold", "softmax"]
+__all__ = ["Calibration", "fit_calibration", "operating_threshold", "softmax"]
 
 _LARGEST = 20.0
 """Temperatures are sought between 1/20 and 20."""
 
 
-def softmax(logits: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np.float32]:
-    """exp(z_k / T) / sum over j of exp(z_j / T) of each row, in float64: float32 (n, classes)."""
-    scaled = logits.astype(np.float64) / temperature
-    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+@dataclass(frozen=True)
+class Calibration:
+    """probabilities = softmax(logits / temperature + bias).
+
+    Attributes:
+        temperature: Above 1 the logits are too sharp.
+        bias: One for each class, with the sum 0: what a class's scores are shifted by.
+    """
+
+    temperature: float
+    bias: tuple[float, ...]
+
+    def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Of each row, computed in float64: float32 (n, classes)."""
+        return softmax(logits.astype(np.float64) / self.temperature + np.asarray(self.bias))
+
+
+def softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """exp(z_k) / sum over j of exp(z_j) of each row, in float64: float32 (n, classes)."""
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
     probabilities: NDArray[np.float32] = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
     return probabilities
 
 
-def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    """The temperature with the lowest log-loss (Guo et al. 2017, arXiv 1706.04599, section 4.2).
+def fit_calibration(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Calibration:
+    """The temperature and class biases with the lowest log-loss.
 
-    The targets are Platt's (1999, section 2.2): (n + 1) / (n + 2) for the true class of n images, the rest shared by
-    the others. So the temperature stays finite where validation is classified without an error.
+    Bias-corrected temperature scaling (Alexandari et al. 2020, arXiv 1901.06852, section 2.2); for two classes it is
+    Platt's sigmoid (1999). A temperature alone (Guo et al. 2017) cannot mend scores that other patients, or another
+    share of a class, have shifted. The targets are Platt's (1999, section 2.2): (n + 1) / (n + 2) for the true class of
+    n images, the rest shared by the others. So the numbers stay finite where validation is classified without an error.
 
     Args:
         logits: (n, classes), finite.
-        labels: Class index of each row, (n,).
+        labels: Class index of each row, (n,); every class occurs.
 
     Returns:
-        T between 1/20 and 20, for softmax(logits / T).
+        The temperature lies between 1/20 and 20.
     """
     z = logits.astype(np.float64)
     classes = z.shape[1]
@@ -45,17 +65,22 @@ def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> f
     targets = np.repeat(((1 - own[labels]) / (classes - 1))[:, None], classes, axis=1)
     targets[np.arange(len(z)), labels] = own[labels]
 
-    def slope(inverse: float) -> float:
-        # Derivative of the mean cross-entropy by 1/T, which never falls: the loss is convex in 1/T.
-        scaled = inverse * z
-        powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        return float(((powers / powers.sum(axis=1, keepdims=True) - targets) * z).sum(axis=1).mean())
+    def loss(sought: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        # Mean cross-entropy and its derivatives by 1/T and by each bias, in which it is convex.
+        moved = sought[0] * z + sought[1:]
+        moved -= moved.max(axis=1, keepdims=True)
+        logs = moved - np.log(np.exp(moved).sum(axis=1, keepdims=True))
+        gap = np.exp(logs) - targets
+        slopes = np.concatenate([[(gap * z).sum(axis=1).mean()], gap.mean(axis=0)])
+        return float(-(targets * logs).sum(axis=1).mean()), slopes
 
-    low, high = -math.log(_LARGEST), math.log(_LARGEST)
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (low, middle) if slope(math.exp(middle)) > 0 else (middle, high)
-    return math.exp(-(low + high) / 2)
+    start = np.concatenate([[1.0], np.zeros(classes)])
+    bounds = [(1 / _LARGEST, _LARGEST), *[(None, None)] * classes]
+    found = minimize(
+        loss, start, jac=True, bounds=bounds, method="L-BFGS-B", options={"gtol": 1e-9, "ftol": 1e-15, "maxiter": 1000}
+    ).x
+    bias = found[1:] - found[1:].mean()
+    return Calibration(float(1 / found[0]), tuple(float(value) for value in bias))
 
 
 def operating_threshold(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from medsynth.dataset import Dataset, Decoded, load_dataset
 from medsynth.errors import DataError
 from medsynth.plugins import registry
 from medsynth.progress import progress_bar
-from medsynth.train.calibrate import fit_temperature, operating_threshold, softmax
+from medsynth.train.calibrate import fit_calibration, operating_threshold
 from medsynth.train.checkpoint import load_variables, model_variables
 from medsynth.train.curves import draw_classifier_curves
 from medsynth.train.fitting import answerer, fit, metrics_of, read_progress
@@ -40,9 +41,9 @@ def train_classifier(
 
     The best epoch is the one with the lowest log-loss on the validation part; training stops when ``patience`` epochs
     have not lowered it. Layers that are not trained, up to one of the backbone's freeze points, are computed once for
-    ``views`` augmented views of each training image. At the end the temperature of the probabilities is fitted on the
-    validation part, and for two classes the operating threshold chosen there: the one with the largest sensitivity +
-    specificity (Youden), or the highest with the ``sensitivity`` demanded.
+    ``views`` augmented views of each training image. At the end the calibration of the probabilities, a temperature and
+    a bias for each class, is fitted on the validation part, and for two classes the operating threshold chosen there:
+    the one with the largest sensitivity + specificity (Youden), or the highest with the ``sensitivity`` demanded.
 
     Args:
         data: A data set, or what :func:`medsynth.load_dataset` takes.
@@ -50,7 +51,8 @@ def train_classifier(
         config: The settings; or give them by keyword.
         resume: Go on with an interrupted run in ``out``.
         sample_weight: Weight of each row of the data set in the loss, (n,), finite and not negative; those of the
-            training part are brought to mean 1 and multiplied by the class weights. Give the same ones to resume.
+            training part are brought to mean 1 and multiplied by the class weights. A run is resumed with the
+            same ones.
         **settings: Fields of :class:`medsynth.config.ClassifierConfig` and options of the backbone.
 
     Returns:
@@ -64,7 +66,8 @@ def train_classifier(
     config = config or ClassifierConfig.from_settings(settings)
     data = load_dataset(data)
     backbone = registry().create("backbone", config.backbone, config.options)
-    run = start_run("classifier", data, config, out=out, resume=resume)
+    digest = "" if sample_weight is None else hashlib.sha256(np.asarray(sample_weight, "<f8").tobytes()).hexdigest()
+    run = start_run("classifier", data, config, out=out, resume=resume, sample_weight=digest)
     if run.finished:
         return run
     train = data.part("train").decode(run.image)
@@ -76,7 +79,8 @@ def train_classifier(
     weights = _class_weights(train.labels, len(run.classes), config.class_weight)
     if sample_weight is not None:
         weights *= _row_weights(data, train, sample_weight)
-    material = Material(model, backbone.freeze_points(model), train, validation, weights)
+    pretrained = getattr(backbone, "weights", "none") != "none"
+    material = Material(model, pretrained, backbone.freeze_points(model), train, validation, weights)
     progress = read_progress(run)
     frozen = []
     for plan in plan_stages(config):
@@ -107,16 +111,17 @@ def train_classifier(
 
 
 def _decide(model: keras.Model, validation: Decoded, run: Run, config: ClassifierConfig) -> dict[str, Any]:
-    """Temperature and threshold belong to the weights that are kept, so they are chosen with them."""
+    """Calibration and threshold belong to the weights that are kept, so they are chosen with them."""
     logits = answerer(keras.Model(model.inputs[0], model.output["logits"]))(validation.images, config.batch_size)
-    temperature = fit_temperature(logits, validation.labels)
-    probabilities = softmax(logits, temperature)
+    calibration = fit_calibration(logits, validation.labels)
+    probabilities = calibration.probabilities(logits)
     threshold = None
     if len(run.classes) == 2:
         positive = run.classes.index(run.positive)
         threshold = operating_threshold(validation.labels == positive, probabilities[:, positive], config.sensitivity)
     return {
-        "temperature": temperature,
+        "temperature": calibration.temperature,
+        "bias": list(calibration.bias),
         "threshold": threshold,
         "validation": metrics_of(probabilities, validation.labels, run, threshold),
     }

@@ -15,6 +15,7 @@ from medsynth.errors import MedsynthError
 from medsynth.metrics import STATISTICS, Rows
 from medsynth.train.calibrate import softmax
 from medsynth.train.checkpoint import load_variables, model_variables, optimizer_variables, save_variables
+from medsynth.train.precision import precision, wants_bfloat16
 from medsynth.train.run import read_history, write_history
 
 if TYPE_CHECKING:
@@ -161,13 +162,14 @@ class _Trainer:
                 figures["val_auc"] = before["val_auc"]
             self.report(epoch * count + int(seen[step]), self.stage.last * count, figures)
 
-        history = self.model.fit(
-            batches,
-            steps_per_epoch=len(sizes),
-            verbose=0,
-            shuffle=False,
-            callbacks=[keras.callbacks.LambdaCallback(on_train_batch_end=tell)],
-        ).history
+        with precision(wants_bfloat16(self.config.training_precision)):
+            history = self.model.fit(
+                batches,
+                steps_per_epoch=len(sizes),
+                verbose=0,
+                shuffle=False,
+                callbacks=[keras.callbacks.LambdaCallback(on_train_batch_end=tell)],
+            ).history
         return {"loss": float(history["loss"][-1]), "accuracy": float(history["accuracy"][-1])}
 
     def validate(self, epoch: int) -> NDArray[np.float32]:

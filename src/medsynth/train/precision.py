@@ -1,6 +1,6 @@
-"""Arithmetic of the frozen layers: bfloat16 where the processor multiplies it in hardware.
+"""Arithmetic of layers while training: bfloat16 where the processor multiplies it in hardware.
 
-Sums stay in float32, weights are stored in float32, and what is trained is computed in float32.
+Sums, weights and their updates stay in float32.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Literal
 
 import tensorflow as tf
 
-__all__ = ["frozen_precision", "wants_bfloat16"]
+__all__ = ["precision", "wants_bfloat16"]
 
 _REWRITE = "auto_mixed_precision_onednn_bfloat16"
 """TensorFlow's own graph rewrite for oneDNN (``tf.config.optimizer.set_experimental_options``)."""
 
 
 def wants_bfloat16(asked: Literal["auto", "bfloat16", "float32"], *, cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether frozen layers are computed in bfloat16; ``auto``: on a CPU that has instructions for it."""
+    """Whether to compute in bfloat16; ``auto``: on a CPU that has instructions for it."""
     if asked != "auto":
         return asked == "bfloat16"
     if tf.config.list_physical_devices("GPU"):
@@ -32,7 +32,7 @@ def wants_bfloat16(asked: Literal["auto", "bfloat16", "float32"], *, cpuinfo: Pa
 
 
 @contextlib.contextmanager
-def frozen_precision(bfloat16: bool) -> Iterator[None]:
+def precision(bfloat16: bool) -> Iterator[None]:
     """Within it, a ``tf.function`` that is called for the first time is compiled for this arithmetic."""
     before = tf.config.optimizer.get_experimental_options().get(_REWRITE, False)
     tf.config.optimizer.set_experimental_options({_REWRITE: bfloat16})

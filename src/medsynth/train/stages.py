@@ -26,12 +26,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Material", "StagePlan", "plan_stages"]
 
+_RATE, _PRETRAINED_RATE = 1e-3, 5e-5
+"""Learning rates of what starts from random weights and of pretrained layers."""
+
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """The network, its freeze points, both parts of the data, and the weight of each training image in the loss."""
+    """The network, its freeze points, both parts of the data, and the weight of each training image in the loss.
+
+    ``pretrained`` says whether its first weights were learned from other images.
+    """
 
     model: keras.Model
+    pretrained: bool
     points: tuple[str, ...]
     train: Decoded
     validation: Decoded
@@ -49,7 +56,7 @@ class StagePlan:
 
     first: int
     last: int
-    learning_rate: float
+    learning_rate: float | None
     unfreeze: str | None
 
     def prepare(self, material: Material, run: Run, config: ClassifierConfig) -> tuple[Stage, dict[str, Any]]:
@@ -67,27 +74,32 @@ class StagePlan:
         cut = cut_at_frozen(material.model, material.points)
         augmented = cut is None if config.augmentation is None else config.augmentation
         only_head = cut is not None and cut.point == material.points[-1]
-        keep_last = only_head if config.keep is None else config.keep == "last"
+        keep_last = only_head or material.pretrained if config.keep is None else config.keep == "last"
+        rate = self.learning_rate
+        if rate is None:
+            rate = _PRETRAINED_RATE if material.pretrained and not only_head else _RATE
         plan = None if cut is None else _plan(cut, material, run, config, augmented)
         why_not = "nothing before a freeze point is frozen" if plan is None else plan.misfit(config.cache_gb * 1e9)
         facts: dict[str, Any] = {"point": None if cut is None else cut.point}
         if cut is None or plan is None or why_not:
             train = _pixels(material, config, augmented)
-            stage = self._stage(material.logits, train, _validation(material, None, config), keep_last)
+            stage = self._stage(material.logits, train, _validation(material, None, config), keep_last, rate)
             return stage, facts | {"views": 0, "bytes": 0, "why_not": why_not}
         began = time.monotonic()
         with progress_bar(f"Computing {plan.views} views up to {cut.point}", "images") as report:
             views = extract(plan, lambda done, total: report(done, total, {}))
         train = Examples(views=views, labels=material.train.labels, weights=material.weights)
-        stage = self._stage(cut.rest, train, _validation(material, cut, config), keep_last)
+        stage = self._stage(cut.rest, train, _validation(material, cut, config), keep_last, rate)
         seconds = round(time.monotonic() - began, 3)
         return stage, facts | {"views": plan.views, "bytes": plan.bytes, "bfloat16": plan.bfloat16, "seconds": seconds}
 
-    def _stage(self, network: keras.Model, train: Examples, validation: Examples, keep_last: bool) -> Stage:
+    def _stage(
+        self, network: keras.Model, train: Examples, validation: Examples, keep_last: bool, rate: float
+    ) -> Stage:
         return Stage(
             first=self.first,
             last=self.last,
-            learning_rate=self.learning_rate,
+            learning_rate=rate,
             keep_last=keep_last,
             network=network,
             train=train,

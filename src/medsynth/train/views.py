@@ -26,7 +26,7 @@ import tensorflow as tf
 from medsynth.errors import MedsynthError, OutputError
 from medsynth.outputs import ensure_folder, write_json
 from medsynth.train.augment import augment, ranges
-from medsynth.train.precision import frozen_precision
+from medsynth.train.precision import precision
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -225,7 +225,7 @@ def _step(plan: Plan) -> Any:
     traced = tf.function(compute, input_signature=signature)
 
     def step(images: Any, counter: Any) -> Any:
-        with frozen_precision(plan.bfloat16):
+        with precision(plan.bfloat16):
             return traced(images, counter)
 
     return step

@@ -83,6 +83,11 @@ def convert(
     parent = artifact.read(source)
     if parent.precision["name"] != "fp32":
         raise ArtifactError(f"{source}: must be fp32 to be converted. Got {parent.precision['name']}.")
+    if parent.tta:
+        raise ArtifactError(
+            f"{source}: averages {parent.tta['views']} views. Convert the file that it was made from, "
+            "or give --tta together with --precision."
+        )
     reference = parse_model(read_bytes(source))
     del reference.metadata_props[:]
     subject, calibration = _subject(source, reference, parent, data, classifier, budget)
