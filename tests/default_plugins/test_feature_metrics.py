@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from medsynth.default_plugins import feature_metrics
 from medsynth.default_plugins.feature_metrics import (
     FID,
     KID,
@@ -125,3 +126,28 @@ def test_arrays_that_change_after_the_update_do_no_harm(sets):
     metric.update(real, made)
     real[:] = 0
     assert metric.compute().value == compute(KID(), *sets).value
+
+
+def test_the_four_manifold_metrics_share_one_computation(monkeypatch):
+    computed = []
+
+    def counted(*arguments):
+        computed.append(1)
+        return manifold_metrics(*arguments)
+
+    monkeypatch.setattr(feature_metrics, "manifold_metrics", counted)
+    monkeypatch.setattr(feature_metrics, "_MANIFOLDS", {})
+    random = np.random.default_rng(5)
+    sets = random.normal(size=(2, 60, 4))
+    for rows in (sets, sets, sets[::-1]):
+        for make in (KNNPrecision, KNNRecall, Density, Coverage):
+            metric = make()
+            metric.update(*rows)
+            value = metric.compute().value
+            assert value == getattr(manifold_metrics(*rows, 5), metric.field).value
+    assert len(computed) == 2
+    for _ in range(6):
+        metric = Coverage()
+        metric.update(*random.normal(size=(2, 60, 4)))
+        metric.compute()
+    assert len(feature_metrics._MANIFOLDS) == 4

@@ -6,6 +6,7 @@ say how many images there were and not how good they are.
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from medsynth.metrics import Estimate
+    from medsynth.metrics import Estimate, Manifold
 
 __all__ = ["FID", "KID", "VENDI", "Coverage", "Density", "FIDInfinity", "IntraClassFID", "KNNPrecision", "KNNRecall"]
 
@@ -179,7 +180,7 @@ class _ManifoldMetric(_FeatureMetric):
         super().__init__()
 
     def _result(self, reference: NDArray[Any], candidate: NDArray[Any]) -> Result:
-        return _from_estimate(getattr(manifold_metrics(reference, candidate, self.k), self.field))
+        return _from_estimate(getattr(_manifold(reference, candidate, self.k), self.field))
 
 
 class KNNPrecision(_ManifoldMetric):
@@ -223,6 +224,25 @@ class VENDI(_FeatureMetric):
         low, high = max(1.0, value - Z * error), value + Z * error
         classes = {label: vendi_score(made) for label, (_, made) in self._by_class(reference, candidate) if len(made)}
         return Result(value=value, low=min(low, value), high=high, per_class=classes)
+
+
+_MANIFOLDS: dict[tuple[bytes, bytes, int], Manifold] = {}
+_KEPT = 4
+
+
+def _manifold(reference: NDArray[Any], candidate: NDArray[Any], k: int) -> Manifold:
+    """All four numbers at once, kept for the other three metrics, which are computed from the same rows."""
+    key = (_digest(reference), _digest(candidate), k)
+    if key not in _MANIFOLDS:
+        while len(_MANIFOLDS) >= _KEPT:
+            del _MANIFOLDS[next(iter(_MANIFOLDS))]
+        _MANIFOLDS[key] = manifold_metrics(reference, candidate, k)
+    return _MANIFOLDS[key]
+
+
+def _digest(rows: NDArray[Any]) -> bytes:
+    what = f"{rows.dtype.str} {rows.shape}".encode()
+    return hashlib.blake2b(np.ascontiguousarray(rows).view(np.uint8).data, digest_size=16, key=what).digest()
 
 
 def _from_estimate(estimate: Estimate, per_class: dict[int, float] | None = None) -> Result:

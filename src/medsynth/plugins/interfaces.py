@@ -103,6 +103,8 @@ class Generator(ABC):
 
     name: ClassVar[str]
     trained_parts: ClassVar[tuple[str, ...]]
+    balanced_batches: bool = False
+    """Whether the classes should take turns in every batch, where the user does not say."""
 
     @abstractmethod
     def build(self, image: ImageSpec, num_classes: int) -> keras.Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["epoch_batches", "step_batches"]
+__all__ = ["balanced_batches", "epoch_batches", "step_batches"]
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
@@ -43,3 +44,24 @@ def step_batches(count: int, batch_size: int, seed: int, step: int) -> Iterator[
             position += len(part)
             needed -= len(part)
         yield np.concatenate(rows)
+
+
+def balanced_batches(
+    labels: NDArray[np.int64], classes: int, batch_size: int, seed: int, step: int
+) -> Iterator[NDArray[np.int64]]:
+    """Endless batches from ``step`` on, in which the classes take turns; each class has permutations of its own.
+
+    A batch holds every class if ``batch_size`` allows, and equally many of each if it is a multiple of ``classes``.
+    """
+    members = [np.flatnonzero(labels == index) for index in range(classes)]
+    while True:
+        rows = []
+        for slot in range(step * batch_size, (step + 1) * batch_size):
+            turn, index = divmod(slot, classes)
+            epoch, place = divmod(turn, len(members[index]))
+            rows.append(members[index][_order(len(members[index]), seed, epoch * classes + index)[place]])
+        yield np.array(rows)
+        step += 1
+
+
+_order = functools.lru_cache(maxsize=64)(epoch_order)

@@ -10,7 +10,7 @@ import numpy as np
 
 from medsynth.outputs import atomic_write
 
-__all__ = ["draw_classifier_curves", "draw_generator_curves"]
+__all__ = ["draw_classifier_curves", "draw_generator_curves", "draw_watch"]
 
 Rows = Sequence[dict[str, Any]]
 
@@ -27,11 +27,20 @@ def draw_classifier_curves(rows: Rows, path: Path) -> None:
 
 def draw_generator_curves(rows: Rows, path: Path) -> None:
     """Losses and accuracies by step, with a running mean over 1 % of the steps."""
-    names = [name for name in rows[0] if name not in {"step", "seconds"}]
+    names = [name for name in rows[0] if name not in {"step", "seconds"} and not name.startswith("watch_")]
     losses = {name.replace("_", " "): name for name in names if not name.endswith("accuracy")}
     scores = {name.replace("_", " "): name for name in names if name.endswith("accuracy")}
     smooth = max(1, len(rows) // 100)
     _draw(path, "step", [row["step"] + 1 for row in rows], [("loss", losses), ("accuracy", scores)], rows, smooth)
+
+
+def draw_watch(rows: Rows, path: Path) -> None:
+    """Distance from real images, and diversity of each class, at every grid."""
+    seen = [row for row in rows if "watch_distance" in row]
+    if seen:
+        diversity = {name.removeprefix("watch_").replace("_", " "): name for name in seen[0] if "_diversity_" in name}
+        panels = [("kernel distance", {"distance": "watch_distance"}), ("share of the real diversity", diversity)]
+        _draw(path, "step", [row["step"] + 1 for row in seen], panels, seen)
 
 
 def _draw(

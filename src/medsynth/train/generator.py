@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import keras
 import numpy as np
@@ -15,20 +16,26 @@ import tensorflow as tf
 
 from medsynth.artifact import noise
 from medsynth.config import GeneratorConfig
-from medsynth.dataset import Dataset, load_dataset
+from medsynth.dataset import Dataset, Decoded, load_dataset
 from medsynth.errors import DataError, MedsynthError
 from medsynth.plugins import registry
 from medsynth.progress import OnProgress, progress_bar
-from medsynth.train.batches import step_batches
+from medsynth.train.batches import balanced_batches, step_batches
 from medsynth.train.checkpoint import load_variables, model_variables, optimizer_variables, save_variables
-from medsynth.train.curves import draw_generator_curves
+from medsynth.train.curves import draw_generator_curves, draw_watch
 from medsynth.train.run import Run, read_history, start_run, write_history
 from medsynth.train.samples import Filmstrip
+from medsynth.train.watch import Watch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["train_generator"]
+
+_FEWEST = 3
+"""Images of a class without which there is nothing to compare."""
+
+_CHUNK = 50
 
 
 def train_generator(
@@ -39,10 +46,11 @@ def train_generator(
     resume: bool = False,
     **settings: Any,
 ) -> Run:
-    """Train a class-conditional generator and keep its last weights.
+    """Train a class-conditional generator and keep its best weights.
 
     Args:
-        data: A data set, or what :func:`medsynth.load_dataset` takes; only its training part is used.
+        data: A data set, or what :func:`medsynth.load_dataset` takes. It learns from the training part; the validation
+            part, where there is one, decides which weights are the best. The test part is not read.
         out: Folder of the run; see :mod:`medsynth.train.run` for what it will hold.
         config: The settings; or give them by keyword.
         resume: Go on with an interrupted run in ``out``.
@@ -68,66 +76,96 @@ def train_generator(
         raise DataError(f"{data.source}: the training part has no readable image of {', '.join(missing)}.")
 
     keras.utils.set_random_seed(config.seed)
-    model = plugin.build(run.image, len(data.classes))
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()  # For the rest of the process; there is no way back.
     with progress_bar(f"Training {config.generator}", "steps") as report:
-        recorder = _Recorder(run, config, model, plugin.sampler(model), report)
+        model = plugin.build(run.image, len(data.classes))
+        balanced = plugin.balanced_batches if config.balanced is None else config.balanced
+        watch = _watch(data, train, run)
+        recorder = _Recorder(run, config, model, plugin.sampler(model), watch, report)
         # The image arrays stay in Python: one batch at a time is handed over.
-        recorder.fit(train.images, train.labels)
+        recorder.fit(train.images, train.labels, balanced)
     rows = read_history(run.history)
     draw_generator_curves(rows, run.folder / "curves.png")
+    draw_watch(rows, run.folder / "watch.png")
     recorder.filmstrip.compose()
     return run.finish(
         {
-            "steps": config.steps,
+            "steps": recorder.step,
             "seconds": round(rows[-1]["seconds"], 1),
             "parameters": {part: int(getattr(model, part).count_params()) for part in plugin.trained_parts},
             "last": {key: value for key, value in rows[-1].items() if key not in {"step", "seconds"}},
+            "kept": recorder.kept,
+            "warnings": recorder.warnings,
             "skipped": [{"name": row.name, "reason": row.reason} for row in train.skipped],
         }
     )
 
 
+def _watch(data: Dataset, train: Decoded, run: Run) -> Watch:
+    """Against the validation part, or the training part where that has too few images of a class."""
+    seen = data.part("validation").decode(run.image) if "validation" in data.split else train
+    classes = len(data.classes)
+    if np.bincount(seen.labels, minlength=classes).min() < _FEWEST:
+        seen = train
+    few = np.flatnonzero(np.bincount(seen.labels, minlength=classes) < _FEWEST)
+    if few.size:
+        raise DataError(
+            f"{data.source}: a generator needs {_FEWEST} training images of every class. "
+            f"There are fewer of {', '.join(data.classes[index] for index in few)}."
+        )
+    return Watch(seen.images, seen.labels, classes)
+
+
 class _Recorder(keras.callbacks.Callback):
-    """Writes the history at every step; a grid of images and a checkpoint every so often."""
+    """Writes the history at every step; a grid of images, a look at them and a checkpoint every so often."""
 
     def __init__(
-        self, run: Run, config: GeneratorConfig, trained: keras.Model, sampler: keras.Model, report: OnProgress
+        self,
+        run: Run,
+        config: GeneratorConfig,
+        trained: keras.Model,
+        sampler: keras.Model,
+        watch: Watch,
+        report: OnProgress,
     ) -> None:
         super().__init__()
-        self.run, self.config, self.trained, self.report = run, config, trained, report
+        self.run, self.config, self.trained, self.watch, self.report = run, config, trained, watch, report
         self.every = config.sample_every or math.ceil(config.steps / 20)
         self.filmstrip = Filmstrip(run.folder, run.classes)
-        columns = self.filmstrip.columns
-        self.rows = (
-            tf.constant(noise(config.seed, 0, columns * len(run.classes), sampler.inputs[0].shape[1])),
-            tf.constant(np.repeat(np.arange(len(run.classes)), columns)),
-        )
-        self.sample = tf.function(lambda rows: sampler(rows, training=False), reduce_retracing=True)
+        self.latent = sampler.inputs[0].shape[1]
+        self.sample = tf.function(lambda *rows: sampler(list(rows), training=False), reduce_retracing=True)
         self.step, self.before = 0, 0.0
+        self.kept: dict[str, Any] = {}
+        self.warnings: list[str] = []
         if run.checkpoint.exists():
             state = load_variables(run.checkpoint, self._saved())
             self.step, self.before = state["step"], state["seconds"]
+            self.kept, self.warnings = state.get("kept", {}), state.get("warnings", [])
         self._history: TextIO | None = None
-        self.began = time.monotonic()
+        self._board = tf.summary.create_file_writer(str(run.folder / "tensorboard")) if config.tensorboard else None
+        self.began, self.first = time.monotonic(), self.step
 
-    def fit(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+    def fit(self, images: NDArray[np.uint8], labels: NDArray[np.int64], balanced: bool) -> None:
         """Train from the step reached to the last."""
         write_history(self.run.history, read_history(self.run.history, before=self.step))
-
-        def stream() -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
-            for rows in step_batches(len(labels), self.config.batch_size, self.config.seed, self.step):
-                yield images[rows], labels[rows]
-
-        batch = self.config.batch_size
+        batch, seed = self.config.batch_size, self.config.seed
+        if balanced:
+            order = balanced_batches(labels, len(self.run.classes), batch, seed, self.step)
+        else:
+            order = step_batches(len(labels), batch, seed, self.step)
         signature = (
             tf.TensorSpec((batch, *self.run.image.shape), tf.uint8),
             tf.TensorSpec((batch,), tf.int64),
         )
-        dataset = tf.data.Dataset.from_generator(stream, output_signature=signature).prefetch(2)
+        dataset = tf.data.Dataset.from_generator(
+            lambda: ((images[rows], labels[rows]) for rows in order), output_signature=signature
+        ).prefetch(2)
         with self.run.history.open("a", encoding="utf-8") as self._history:
             if self.step == 0:
                 self._keep()
-            if self.step < self.config.steps:  # Else Keras would walk the endless stream.
+            late = self.before >= 60 * (self.config.minutes or math.inf)
+            if self.step < self.config.steps and not late:  # Else Keras would walk the endless stream.
                 steps = self.config.steps - self.step
                 self.trained.fit(dataset, steps_per_epoch=steps, verbose=0, shuffle=False, callbacks=[self])
 
@@ -135,26 +173,74 @@ class _Recorder(keras.callbacks.Callback):
         """Keras calls it after every step."""
         figures = {name: round(float(value), 6) for name, value in (logs or {}).items()}
         if not all(math.isfinite(value) for value in figures.values()):
-            raise MedsynthError(
-                f"{self.run.folder}: training diverged at step {self.step + 1}: {figures}. The checkpoint of the last "
-                "grid is kept; try a lower learning_rate."
-            )
-        seconds = round(self.before + time.monotonic() - self.began, 3)
-        if self._history is not None:
-            self._history.write(json.dumps({"step": self.step, "seconds": seconds, **figures}) + "\n")
+            self._diverged(f"{figures}")
         self.step += 1
-        self.report(self.step, self.config.steps, figures)
-        if self.step % self.every == 0 or self.step == self.config.steps:
-            self._keep()
-
-    def _keep(self) -> None:
-        """A grid, and everything that is needed to go on from here."""
-        self.filmstrip.add(self.step, self.sample(self.rows).numpy())
-        if self._history is not None:
-            self._history.flush()
-        save_variables(self.run.weights, {"model": model_variables(self.trained)})
+        late = self.before + time.monotonic() - self.began >= 60 * (self.config.minutes or math.inf)
+        due = self.step % self.every == 0 or self.step == self.config.steps or late
+        seen = self._keep() if due else {}
         seconds = self.before + time.monotonic() - self.began
-        save_variables(self.run.checkpoint, self._saved(), {"step": self.step, "seconds": seconds})
+        row = {"step": self.step - 1, "seconds": round(seconds, 3), **figures, **seen}
+        if self._history is not None:
+            self._history.write(json.dumps(row) + "\n")
+            if due:
+                self._history.flush()
+        if self._board is not None:
+            with self._board.as_default(step=self.step):
+                for name, value in {**figures, **seen}.items():
+                    tf.summary.scalar(name, value)
+        if due:
+            # Behind the history, so that a kill between the two repeats the steps and writes the same lines again.
+            self._save(seconds)
+        if late:
+            self.trained.stop_training = True
+        speed = (self.step - self.first) * self.config.batch_size / max(time.monotonic() - self.began, 1e-9)
+        self.report(self.step, self.config.steps, {"images/s": speed, **figures})
+
+    def _keep(self) -> dict[str, float]:
+        """A grid, a look at the images, and the weights if they are the ones to keep."""
+        broken = [each.path for each in model_variables(self.trained) if not np.isfinite(each.numpy()).all()]
+        if broken:
+            self._diverged(f"{broken[0]} is not finite")
+        self.filmstrip.add(self.step, self._draw(self.filmstrip.columns, 0)[0])
+        if self.step == 0:
+            self._save(0.0)
+            save_variables(self.run.weights, {"model": model_variables(self.trained)})
+            return {}
+        look = self.watch.look(*self._draw(self.config.watched, self.filmstrip.columns))
+        if self.config.keep == "last" or look.distance < self.kept.get("distance", math.inf):
+            self.kept = {"step": self.step, "distance": look.distance, "diversity": list(look.diversity)}
+            save_variables(self.run.weights, {"model": model_variables(self.trained)})
+        for index in look.collapsed:
+            self._warn(
+                f"step {self.step}: the images of '{self.run.classes[index]}' are nearly all alike (diversity "
+                f"{look.diversity[index]:.2f} of the real images')."
+            )
+        diversity = zip(self.run.classes, look.diversity, strict=True)
+        return {"watch_distance": look.distance, **{f"watch_diversity_{name}": value for name, value in diversity}}
+
+    def _draw(self, columns: int, start: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """``columns`` images of each class, ordered by class, always from the same noise."""
+        classes = len(self.run.classes)
+        codes = noise(self.config.seed, start * classes, columns * classes, self.latent)
+        labels = np.repeat(np.arange(classes), columns)
+        chunks = [slice(at, at + _CHUNK) for at in range(0, len(labels), _CHUNK)]
+        drawn = [self.sample(tf.constant(codes[rows]), tf.constant(labels[rows])).numpy() for rows in chunks]
+        return np.concatenate(drawn), labels
+
+    def _warn(self, text: str) -> None:
+        self.warnings.append(text)
+        print(f"{self.run.folder}: {text}", file=sys.stderr, flush=True)
+
+    def _diverged(self, what: str) -> NoReturn:
+        raise MedsynthError(
+            f"{self.run.folder}: training diverged at step {self.step + 1}: {what}. The best weights and the "
+            "checkpoint before it are kept, so export works; try a lower learning_rate."
+        )
+
+    def _save(self, seconds: float) -> None:
+        """Everything that is needed to go on from here."""
+        state = {"step": self.step, "seconds": seconds, "kept": self.kept, "warnings": self.warnings}
+        save_variables(self.run.checkpoint, self._saved(), state)
 
     def _saved(self) -> dict[str, list[keras.Variable]]:
         return {"model": model_variables(self.trained), "optimizer": optimizer_variables(self.trained)}

@@ -125,6 +125,7 @@ def start_run(
     *,
     out: str | Path,
     resume: bool,
+    sample_weight: str = "",
 ) -> Run:
     """Create the folder of a run, or open it to continue.
 
@@ -134,6 +135,7 @@ def start_run(
         config: The settings.
         out: The folder.
         resume: Continue the run in ``out``, if there is one.
+        sample_weight: Digest of the rows' weights; empty: all weigh the same.
 
     Raises:
         ConfigError: ``out`` holds a run already and ``resume`` is false, or that run has other settings.
@@ -154,6 +156,7 @@ def start_run(
             "fingerprint": data.fingerprint,
             "counts": {part: data.part(part).counts() for part in PARTS if part in data.split},
             "skipped": [{"name": row.name, "reason": row.reason} for row in data.skipped],
+            **({"sample_weight": sample_weight} if sample_weight else {}),
         },
     )
     before = open_run(run.folder) if (run.folder / "run.json").exists() else None
@@ -175,6 +178,8 @@ def _check_same(before: Run, run: Run) -> None:
         raise ConfigError(f"{out}: holds a {before.task} run of '{before.plugin['name']}', not of '{name}'.")
     if before.data["fingerprint"] != run.data["fingerprint"]:
         raise DataError(f"{out}: was trained on other images, labels or splits than these. Choose another --out.")
+    if before.data.get("sample_weight") != run.data.get("sample_weight"):
+        raise DataError(f"{out}: was trained with other values of sample_weight than these. Give the same ones.")
     if before.positive != run.positive:
         raise ConfigError(
             f"{out}: --resume needs the positive class of the run, '{before.positive}'. Got '{run.positive}'."

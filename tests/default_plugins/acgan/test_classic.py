@@ -75,7 +75,7 @@ def test_the_average_follows_the_generator():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"recipe": "modern"}, "must be 'classic'"),
+        ({"recipe": "newest"}, "must be 'classic' or 'modern'"),
         ({"latent": 0}, "at least 1"),
         ({"learning_rate": -1.0}, "above 0"),
         ({"beta_1": 1.0}, "below 1"),

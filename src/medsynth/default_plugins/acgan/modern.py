@@ -1,0 +1,147 @@
+"""The modern recipe's train step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from medsynth.default_plugins.acgan.augment import diff_augment
+from medsynth.default_plugins.acgan.losses import (
+    auxiliary,
+    data_to_data,
+    hinge_discriminator,
+    hinge_generator,
+    penalty,
+)
+
+__all__ = ["ModernModel", "Objective"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """What both networks are trained for; the options of the plugin explain each."""
+
+    class_loss: Literal["d2d", "auxiliary"]
+    class_weight: float
+    margin: float
+    temperature: float
+    augment: tuple[str, ...]
+    r1: float
+    r1_every: int
+    average: float
+
+
+class ModernModel(keras.Model):
+    """Generator, discriminator with class proxies, and the average of the generator, which is what is exported."""
+
+    def __init__(
+        self,
+        *,
+        generator: keras.Model,
+        averaged: keras.Model,
+        discriminator: keras.Model,
+        num_classes: int,
+        objective: Objective,
+    ) -> None:
+        super().__init__(name="acgan")
+        self.generator, self.averaged, self.discriminator = generator, averaged, discriminator
+        self.objective = objective
+        self.latent: int = generator.inputs[0].shape[1]
+        self.proxies = self.add_weight(
+            shape=(num_classes, discriminator.outputs[1].shape[1]), initializer="orthogonal", name="proxies"
+        )
+        self.draws = keras.random.SeedGenerator()
+        averaged.set_weights(generator.get_weights())
+        averaged.trainable = False
+        self.built = True
+
+    def compile(self, *, optimizer: keras.Optimizer, discriminator_optimizer: keras.Optimizer) -> None:
+        """Attach the optimizers; ``optimizer`` trains the generator."""
+        super().compile(optimizer=optimizer, jit_compile=False)
+        self.discriminator_optimizer = discriminator_optimizer
+        optimizer.build(self.generator.trainable_variables)
+        discriminator_optimizer.build(self._judging_weights)
+
+    @property
+    def _judging_weights(self) -> list[keras.Variable]:
+        return [*self.discriminator.trainable_variables, self.proxies]
+
+    def train_step(self, data: tuple[Any, Any]) -> dict[str, Any]:
+        """One update of the discriminator, then one of the generator, on the same generated batch.
+
+        Args:
+            data: uint8 images (batch, height, width, channels) and int labels (batch,); images of the same labels are
+                generated.
+
+        Returns:
+            ``discriminator_loss`` and ``generator_loss`` with their class parts, ``discriminator_class_loss`` and
+            ``generator_class_loss`` for themselves; ``real_accuracy``, ``fake_accuracy`` (validity) and
+            ``class_accuracy`` (real images at the nearest proxy).
+        """
+        images, labels, *_ = data
+        labels = ops.cast(labels, "int32")
+        real = ops.cast(images, "float32") / 127.5 - 1.0
+        noise = keras.random.normal((ops.shape(real)[0], self.latent), seed=self.draws)
+        with tf.GradientTape() as making:
+            fake = self.generator([noise, labels], training=True)
+            judged = self._judge_step(real, ops.stop_gradient(fake), labels)
+            validity, embedded = self.discriminator(self._augment(fake), training=True)
+            class_loss = self._class_loss(embedded, labels)
+            loss = hinge_generator(validity) + self.objective.class_weight * class_loss
+        weights = self.generator.trainable_variables
+        self.optimizer.apply(making.gradient(loss, weights), weights)
+        self._follow()
+        return {**judged, "generator_loss": loss, "generator_class_loss": class_loss}
+
+    def _judge_step(self, real: Any, fake: Any, labels: Any) -> dict[str, Any]:
+        with tf.GradientTape() as judging:
+            real_validity, embedded = self.discriminator(self._augment(real), training=True)
+            fake_validity, _ = self.discriminator(self._augment(fake), training=True)
+            class_loss = self._class_loss(embedded, labels)
+            loss = hinge_discriminator(real_validity, fake_validity) + self.objective.class_weight * class_loss
+            if self.objective.r1:
+                loss = loss + self._penalty(real)
+        weights = self._judging_weights
+        self.discriminator_optimizer.apply(judging.gradient(loss, weights), weights)
+        named = ops.argmax(ops.matmul(embedded, ops.transpose(self.proxies)), axis=-1)
+        return {
+            "discriminator_loss": loss,
+            "discriminator_class_loss": class_loss,
+            "real_accuracy": ops.mean(ops.cast(real_validity > 0, "float32")),
+            "fake_accuracy": ops.mean(ops.cast(fake_validity < 0, "float32")),
+            "class_accuracy": ops.mean(ops.cast(ops.equal(ops.cast(named, "int32"), labels), "float32")),
+        }
+
+    def _augment(self, images: Any) -> Any:
+        return diff_augment(images, self.objective.augment, self.draws)
+
+    def _class_loss(self, embedded: Any, labels: Any) -> Any:
+        if self.objective.class_loss == "auxiliary":
+            return auxiliary(embedded, labels, self.proxies)
+        return data_to_data(
+            embedded, labels, self.proxies, margin=self.objective.margin, temperature=self.objective.temperature
+        )
+
+    def _penalty(self, real: Any) -> Any:
+        """R1 in every ``r1_every``-th step, as many times stronger (Karras et al. 2020, arXiv 1912.04958, B)."""
+
+        def now() -> Any:
+            with tf.GradientTape() as tape:
+                tape.watch(real)
+                validity, _ = self.discriminator(self._augment(real), training=True)
+                total = ops.sum(validity)
+            return self.objective.r1 * self.objective.r1_every * penalty(tape.gradient(total, real))
+
+        due = ops.equal(self.discriminator_optimizer.iterations % self.objective.r1_every, 0)
+        return tf.cond(due, now, lambda: tf.constant(0.0))
+
+    def _follow(self) -> None:
+        """The average moves; quickly at first, when there is little to average."""
+        step = ops.cast(self.optimizer.iterations, "float32")
+        keep = ops.minimum(self.objective.average, step / (step + 10.0))
+        for slow, fast in zip(self.averaged.variables, self.generator.variables, strict=True):
+            slow.assign(fast + keep * (slow - fast))

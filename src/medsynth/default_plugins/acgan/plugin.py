@@ -1,0 +1,217 @@
+"""The options of the generator, and what each recipe makes of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias
+
+import keras
+from keras import ops
+
+from medsynth.default_plugins.acgan.augment import CHANGES
+from medsynth.default_plugins.acgan.classic import ClassicModel, classic_discriminator, classic_generator
+from medsynth.default_plugins.acgan.modern import ModernModel, Objective
+from medsynth.default_plugins.acgan.networks import doublings, modern_discriminator, modern_generator
+from medsynth.errors import ConfigError, did_you_mean
+from medsynth.plugins import Generator, ImageSpec
+from medsynth.train.precision import wants_bfloat16
+
+__all__ = ["ACGAN"]
+
+_Check: TypeAlias = Callable[[float], bool]
+_BOUNDS: dict[str, tuple[str, _Check]] = {
+    "latent": ("at least 1", lambda value: value >= 1),
+    "learning_rate": ("above 0 and finite", lambda value: 0 < value < math.inf),
+    "discriminator_learning_rate": ("at least 0 and finite", lambda value: 0 <= value < math.inf),
+    "beta_1": ("at least 0 and below 1", lambda value: 0 <= value < 1),
+    "beta_2": ("at least 0 and below 1", lambda value: 0 <= value < 1),
+    "average": ("at least 0 and below 1", lambda value: 0 <= value < 1),
+    "width": ("at least 1", lambda value: value >= 1),
+    "discriminator_width": ("at least 1", lambda value: value >= 1),
+    "class_weight": ("at least 0 and finite", lambda value: 0 <= value < math.inf),
+    "margin": ("above 0.5 and at most 1", lambda value: 0.5 < value <= 1),
+    "temperature": ("above 0 and finite", lambda value: 0 < value < math.inf),
+    "r1": ("at least 0 and finite", lambda value: 0 <= value < math.inf),
+    "r1_every": ("at least 1", lambda value: value >= 1),
+}
+_RECIPES: dict[str, dict[str, float]] = {
+    "classic": {"learning_rate": 2e-4, "discriminator_learning_rate": 2e-4, "beta_1": 0.5, "average": 0.0},
+    "modern": {"learning_rate": 2e-4, "discriminator_learning_rate": 4e-4, "beta_1": 0.0, "average": 0.999},
+}
+
+
+class ACGAN(Generator):
+    """AC-GAN: a discriminator that also names the class, and a generator that must satisfy both heads.
+
+    The options from ``width`` to ``smooth`` are parts of the modern recipe; the classic one has none of them.
+
+    Args:
+        recipe: ``"classic"``: the networks and losses of the reports; ``"modern"``: for a few hundred to a few thousand
+            images.
+        latent: Length of the noise vector.
+        learning_rate: Of the generator's Adam optimizer; by default 2e-4.
+        discriminator_learning_rate: Of the discriminator's; 0: the same. By default the same (classic), 4e-4 (modern).
+        beta_1: Of both Adam optimizers; by default 0.5 (classic), 0 (modern).
+        average: Decay of the exponential moving average of the generator's weights that is sampled and exported; 0
+            exports the last weights, as the reports did. By default 0 (classic), 0.999 (modern).
+        beta_2: Of both Adam optimizers.
+        width: Maps of the generator at the highest resolution; each coarser one has twice as many, at most 256.
+        discriminator_width: Maps after the discriminator's first convolution, likewise.
+        class_loss: ``"d2d"``: data-to-data cross-entropy on normalised embeddings (ReACGAN); ``"auxiliary"``: the
+            softmax head of AC-GAN, taught by real images only.
+        class_weight: Of the class loss beside the hinge loss.
+        margin: Of ``d2d``.
+        temperature: Of ``d2d``.
+        spectral_norm: Divide the discriminator's kernels by their largest singular values.
+        conditional_norm: Gain and bias of the generator's normalisations depend on class and noise.
+        minibatch_deviation: The discriminator sees how much the images of a batch differ.
+        augment: Random changes before the discriminator (DiffAugment), joined by commas: ``brightness``, ``contrast``,
+            ``translation``, ``cutout``; or ``none``.
+        r1: Weight of the penalty on the discriminator's gradient at real images; 0: none.
+        r1_every: Steps from one penalty to the next.
+        smooth: Double by interpolation, not by repeating pixels.
+        precision: Of the convolutions while training: ``"float32"``, ``"bfloat16"``, or ``"auto"``, which takes
+            bfloat16 on processors that have instructions for it. What is exported is float32. By default
+            ``float32`` (classic), ``auto`` (modern).
+    """
+
+    name = "acgan"
+    trained_parts = ("generator", "discriminator")
+
+    def __init__(
+        self,
+        *,
+        recipe: Literal["classic", "modern"] = "classic",
+        latent: int = 100,
+        learning_rate: float | None = None,
+        discriminator_learning_rate: float | None = None,
+        beta_1: float | None = None,
+        average: float | None = None,
+        beta_2: float = 0.999,
+        width: int = 16,
+        discriminator_width: int = 32,
+        class_loss: Literal["d2d", "auxiliary"] = "d2d",
+        class_weight: float = 0.5,
+        margin: float = 0.98,
+        temperature: float = 0.5,
+        spectral_norm: bool = True,
+        conditional_norm: bool = True,
+        minibatch_deviation: bool = True,
+        augment: str = "brightness,contrast,translation,cutout",
+        r1: float = 0.0,
+        r1_every: int = 16,
+        smooth: bool = True,
+        precision: Literal["auto", "bfloat16", "float32"] | None = None,
+    ) -> None:
+        given = dict(locals())
+        if recipe not in _RECIPES:
+            raise ConfigError(f"acgan: option 'recipe' must be 'classic' or 'modern'. Got '{recipe}'.")
+        own = _RECIPES[recipe]
+        for name, (words, within) in _BOUNDS.items():
+            value = own.get(name) if given[name] is None else given[name]
+            if value is None or not within(value):
+                raise ConfigError(f"acgan: option '{name}' must be {words}. Got {value}.")
+            given[name] = value
+        self.recipe, self.latent, self.smooth = recipe, latent, smooth
+        self.precision = precision or ("float32" if recipe == "classic" else "auto")
+        self.learning_rate: float = given["learning_rate"]
+        self.discriminator_learning_rate: float = given["discriminator_learning_rate"] or self.learning_rate
+        self.beta_1: float = given["beta_1"]
+        self.average: float = given["average"]
+        self.beta_2, self.width, self.discriminator_width = beta_2, width, discriminator_width
+        self.spectral_norm, self.conditional_norm = spectral_norm, conditional_norm
+        self.minibatch_deviation = minibatch_deviation
+        self.objective = Objective(
+            class_loss=class_loss,
+            class_weight=class_weight,
+            margin=margin,
+            temperature=temperature,
+            augment=_changes(augment),
+            r1=r1,
+            r1_every=r1_every,
+            average=self.average,
+        )
+        self.balanced_batches = recipe == "modern"
+
+    def build(self, image: ImageSpec, num_classes: int) -> keras.Model:
+        """Build both networks and compile them with their optimizers."""
+        model = self._classic(image, num_classes) if self.recipe == "classic" else self._modern(image, num_classes)
+        model.compile(
+            optimizer=keras.optimizers.Adam(self.learning_rate, self.beta_1, self.beta_2),
+            discriminator_optimizer=keras.optimizers.Adam(self.discriminator_learning_rate, self.beta_1, self.beta_2),
+        )
+        return model
+
+    def _classic(self, image: ImageSpec, num_classes: int) -> keras.Model:
+        if image.height % 4 or image.width % 4 or min(image.height, image.width) < 16:
+            raise ConfigError(
+                "acgan: image height and width must be multiples of 4 and at least 16 (the generator doubles twice). "
+                f"Got {image.height}x{image.width}; set image_size."
+            )
+        fast = self._policy()
+        # What is exported is computed in float32; an average without memory is the last weights.
+        apart = self.average > 0 or fast != "float32"
+        return ClassicModel(
+            generator=classic_generator(image, num_classes, self.latent, fast),
+            discriminator=classic_discriminator(image, num_classes, fast),
+            averaged=classic_generator(image, num_classes, self.latent) if apart else None,
+            average=self.average,
+        )
+
+    def _modern(self, image: ImageSpec, num_classes: int) -> keras.Model:
+        times = doublings(image)
+        if times < 2 or min(image.height, image.width) >> times > 7 or max(image.height, image.width) % (1 << times):
+            raise ConfigError(
+                "acgan: height and width of the modern recipe must be 4 to 7 pixels doubled at least twice (16, 20, "
+                f"..., 32, 48, 64, 96, 128, 256). Got {image.height}x{image.width}; set image_size."
+            )
+        fast = self._policy()
+
+        def generator(dtype: str) -> keras.Model:
+            return modern_generator(
+                image,
+                num_classes,
+                latent=self.latent,
+                width=self.width,
+                conditional_norm=self.conditional_norm,
+                smooth=self.smooth,
+                dtype=dtype,
+            )
+
+        return ModernModel(
+            generator=generator(fast),
+            averaged=generator("float32"),
+            discriminator=modern_discriminator(
+                image,
+                width=self.discriminator_width,
+                embedding=128,
+                spectral=self.spectral_norm,
+                deviation=self.minibatch_deviation,
+                dtype=fast,
+            ),
+            num_classes=num_classes,
+            objective=self.objective,
+        )
+
+    def _policy(self) -> str:
+        return "mixed_bfloat16" if wants_bfloat16(self.precision) else "float32"
+
+    def sampler(self, trained: Any) -> keras.Model:
+        """The generator, its tanh mapped to grey levels 0 to 255."""
+        noise = keras.Input((self.latent,), dtype="float32", name="noise")
+        label = keras.Input((), dtype="int64", name="label")
+        generator = trained.generator if trained.averaged is None else trained.averaged
+        grey = ops.clip(ops.round((generator([noise, label]) + 1.0) * 127.5), 0.0, 255.0)
+        return keras.Model([noise, label], ops.cast(grey, "uint8"), name="sampler")
+
+
+def _changes(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(",") if part.strip() not in {"", "none"})
+    for name in names:
+        if name not in CHANGES:
+            raise ConfigError(
+                f"acgan: option 'augment' must be 'none' or of {', '.join(CHANGES)}. Got '{name}'."
+                f"{did_you_mean(name, CHANGES)}"
+            )
+    return names

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from medsynth.default_plugins.acgan import ACGAN
+from medsynth.errors import ConfigError
+from medsynth.images import ImageSpec
+
+SMALL = {"recipe": "modern", "width": 2, "discriminator_width": 4, "latent": 8, "precision": "float32"}
+SPEC = ImageSpec(height=32, width=32, channels=1)
+
+
+def _batch(count=8, channels=1, classes=2, size=32):
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (count, size, size, channels), dtype=np.uint8), np.arange(count) % classes
+
+
+@pytest.mark.parametrize(
+    ("size", "channels", "classes", "options"),
+    [
+        (32, 1, 2, {"precision": "bfloat16"}),
+        (48, 3, 5, {"class_loss": "auxiliary", "conditional_norm": False, "smooth": False, "augment": "none"}),
+        (64, 1, 3, {"spectral_norm": False, "minibatch_deviation": False, "r1": 1.0, "r1_every": 2}),
+        (256, 1, 2, {}),
+    ],
+)
+def test_a_step_moves_both_networks_and_the_average(size, channels, classes, options):
+    model = ACGAN(**SMALL | options).build(ImageSpec(height=size, width=size, channels=channels), classes)
+    parts = (model.generator, model.discriminator, model.averaged)
+    before = [[each.numpy() for each in part.variables] for part in parts]
+    logs = model.train_on_batch(*_batch(2 * classes, channels, classes, size), return_dict=True)
+    assert all(np.isfinite(value) for value in logs.values())
+    for part, old in zip(parts, before, strict=True):
+        assert any((each.numpy() != value).any() for each, value in zip(part.variables, old, strict=True))
+    assert model.averaged.outputs[0].dtype == "float32"
+
+
+def test_the_average_is_an_average():
+    model = ACGAN(**SMALL, average=0.5).build(SPEC, 2)
+    slow = [each.numpy() for each in model.averaged.variables]
+    for step in range(1, 4):
+        model.train_on_batch(*_batch())
+        keep = min(0.5, step / (step + 10))
+        slow = [keep * old + (1 - keep) * new.numpy() for old, new in zip(slow, model.generator.variables, strict=True)]
+    for found, expected in zip(model.averaged.variables, slow, strict=True):
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_average_alone_is_sampled():
+    plugin = ACGAN(**SMALL)
+    model = plugin.build(SPEC, 2)
+    sampler = plugin.sampler(model)
+    rows = [np.random.default_rng(0).normal(size=(2, 8)).astype("float32"), np.arange(2)]
+    before = np.asarray(sampler(rows))
+    model.generator.set_weights([value * 3 for value in model.generator.get_weights()])
+    assert np.array_equal(np.asarray(sampler(rows)), before)
+
+
+def test_the_penalty_comes_every_so_many_steps():
+    model = ACGAN(**SMALL, r1=1e4, r1_every=3).build(SPEC, 2)
+    losses = [model.train_on_batch(*_batch(), return_dict=True)["discriminator_loss"] for _ in range(4)]
+    assert min(losses[0], losses[3]) > 3 * max(losses[1:3])
+
+
+def test_bfloat16_draws_what_float32_draws():
+    keras.utils.set_random_seed(0)
+    fast = ACGAN(**SMALL | {"precision": "bfloat16"}).build(SPEC, 2)
+    rows = [np.random.default_rng(0).normal(size=(4, 8)).astype("float32"), np.arange(4) % 2]
+    difference = np.asarray(fast.generator(rows)) - np.asarray(fast.averaged(rows))
+    assert 0 < np.abs(difference).max() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"augment": "cutout,flip"}, "Got 'flip'"),
+        ({"margin": 0.5}, "above 0.5"),
+        ({"temperature": 0.0}, "above 0"),
+        ({"r1_every": 0}, "at least 1"),
+        ({"width": 0}, "at least 1"),
+    ],
+)
+def test_options_say_what_they_must_be(options, said):
+    with pytest.raises(ConfigError, match=said):
+        ACGAN(recipe="modern", **options)
+
+
+@pytest.mark.parametrize(("height", "width"), [(30, 30), (66, 66), (8, 8), (64, 36)])
+def test_sizes_that_do_not_double_are_refused(height, width):
+    with pytest.raises(ConfigError, match="doubled at least twice"):
+        ACGAN(**SMALL).build(ImageSpec(height=height, width=width, channels=1), 2)
+
+
+def test_export_draws_the_same_images():
+    from medsynth.artifact.golden import CpuRunner
+    from medsynth.export.keras_onnx import sampler_to_onnx
+
+    plugin = ACGAN(**SMALL | {"precision": "bfloat16"})
+    model = plugin.build(SPEC, 3)
+    model.train_on_batch(*_batch(6, classes=3))
+    sampler = plugin.sampler(model)
+    rows = {"noise": np.random.default_rng(0).normal(size=(5, 8)).astype("float32"), "label": np.arange(5) % 3}
+    found = CpuRunner(sampler_to_onnx(sampler).SerializeToString()).run(rows)["images"]
+    expected = np.asarray(sampler([rows["noise"], rows["label"]]))
+    assert np.abs(found.astype(int) - expected.astype(int)).max() <= 1
