@@ -132,3 +132,31 @@ def test_rows_that_lack_what_is_asked_for(bare):
         group_dataset(bare, "regex", pattern="p000")
     with pytest.raises(DataError, match="160 without"):
         group_dataset(bare, "patient")
+
+
+def test_a_given_test_part_is_kept(bare, drawn):
+    """Rows of the rest that share a group with it are left out by name; the others are dealt in whole groups."""
+    patients = sorted(set(drawn.groups))[::5]
+    given = ["test" if group in patients else "train" for group in drawn.groups]
+    first = drawn.groups.index(patients[0])
+    given[first] = "train"  # One slice of a test patient stands in the training part.
+    data = replace(bare, split=tuple(given))
+    kept = split_dataset(data, "regex", pattern=r"(p\d+)-s", keep_test=True)
+    assert kept.part("test").names == data.part("test").names
+    assert len(kept) == len(data) - 1
+    assert [(row.name, row.reason) for row in kept.skipped] == [
+        (data.names[first], f"belongs to the group {patients[0]} of test images")
+    ]
+    assert whole(kept)
+    rest = kept.split.count("train") + kept.split.count("validation")
+    assert kept.split.count("validation") / rest == pytest.approx(0.15, abs=0.04)
+
+
+def test_what_cannot_be_kept_is_told(bare):
+    data = replace(bare, split=("train",) * len(bare))
+    with pytest.raises(DataError, match="has no test part to keep"):
+        split_dataset(data, "blocks", keep_test=True)
+    with pytest.raises(DataError, match="nothing is left to train on"):
+        split_dataset(replace(bare, split=("test",) * len(bare)), "blocks", keep_test=True)
+    with pytest.raises(ConfigError, match="for train, validation"):
+        split_dataset(bare, "blocks", keep_test=True, fractions={"train": 0.7, "validation": 0.15, "test": 0.15})

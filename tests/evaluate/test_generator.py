@@ -46,7 +46,7 @@ def test_grids_show_the_first_images_of_each_class(load, data):
 
 def test_real_images_are_training_images_and_the_test_part_stays_untouched(load, data):
     sampler = load("generator.onnx")
-    gone = tuple(image if part == "train" else "gone.png" for image, part in zip(data.images, data.split, strict=True))
+    gone = tuple("gone.png" if part == "test" else image for image, part in zip(data.images, data.split, strict=True))
     report = evaluate_generator(sampler, replace(data, images=gone), load("classifier.onnx"), count=40)
     train = data.part("train").decode(sampler.image)
     for index in range(2):

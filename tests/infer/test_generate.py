@@ -53,6 +53,7 @@ def test_files_marks_and_manifest(sampler: Sampler, tmp_path: Path) -> None:
             "index": str(8 + i),
             "seed": "3",
             "model": digest,
+            "synthetic": "true",
         }
     meta = json.loads(Path(f"{shard.manifest}.meta.json").read_text())
     assert meta["schema"] == 1
@@ -60,6 +61,22 @@ def test_files_marks_and_manifest(sampler: Sampler, tmp_path: Path) -> None:
     assert meta["images"] == 5
     assert meta["provider"] == "CPUExecutionProvider"
     assert meta["model"]["content_hash"] == digest
+
+
+def test_an_image_can_be_made_again_from_its_mark_or_its_row_alone(sampler: Sampler, tmp_path: Path) -> None:
+    shard = generate_images(sampler, tmp_path / "out", 5, seed=2**63 + 7, start=11, batch_size=3)
+    with shard.manifest.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        with Image.open(tmp_path / "out" / row["path"]) as image:
+            pixels, mark = np.asarray(image), json.loads(image.text["synthetic"])
+        for facts in (mark, row):
+            assert facts["model"] == sampler.metadata.content_hash
+            again = sampler.sample(1, label=facts["label"], seed=int(facts["seed"]), start=int(facts["index"]))[0]
+            assert np.array_equal(again.reshape(pixels.shape), pixels)
+        other = tmp_path / f"again-{row['index']}"
+        generate_images(sampler, other, 1, label=mark["label"], seed=mark["seed"], start=mark["index"])
+        assert (other / row["path"]).read_bytes() == (tmp_path / "out" / row["path"]).read_bytes()
 
 
 def test_shards_share_a_folder_and_give_the_whole(sampler: Sampler, tmp_path: Path) -> None:

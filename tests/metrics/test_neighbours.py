@@ -131,7 +131,8 @@ def test_bounds_hold():
     random = np.random.default_rng(0)
     rows = np.maximum(random.normal(size=(200, 300)), 0) + 5
     screen = neighbours._Screen(rows, rows, np.float32)
-    lower, norms = screen.bounds(rows)
+    placed, norms = screen.place(rows)
+    lower = screen.bounds(placed, norms)
     table = cdist(rows, rows, "sqeuclidean") * screen.unit
     assert (lower <= table).all()
     assert (lower + screen.slack(norms[:, None], np.arange(200)) >= table).all()

@@ -7,7 +7,7 @@ from scipy.spatial.distance import cdist
 from sklearn.metrics import roc_auc_score
 
 from medsynth.errors import DataError
-from medsynth.metrics import authenticity, copying_test, membership_auc
+from medsynth.metrics import authenticity, copying_test, find_copies, membership_auc, ranking_auc
 
 
 @pytest.fixture
@@ -52,11 +52,13 @@ def test_one_cell_is_the_mann_whitney_test(rows):
 
 
 def test_ties_are_corrected():
-    train, held_out, made = np.zeros((1, 1)), np.array([[0.0], [1], [1], [2], [3]]), np.array([[0.0], [0], [1], [1]])
-    expected = stats.mannwhitneyu([0, 0, 1, 1], [0, 1, 4, 1, 9], method="asymptotic", use_continuity=False)
+    train, held_out, made = np.zeros((1, 1)), np.array([[0.0], [1], [1], [2], [3]]), np.array([[0.0], [1], [-1]])
+    expected = stats.mannwhitneyu([0, 1, 1], [0, 1, 4, 1, 9], method="asymptotic", use_continuity=False)
     score = copying_test(train, held_out, made)
     assert score < 0
     assert 2 * stats.norm.cdf(score) == pytest.approx(expected.pvalue)
+    # A generator that repeats itself gives no further evidence.
+    assert copying_test(train, held_out, np.repeat(made, 50, axis=0)) == score
 
 
 def test_the_alarm_is_quiet_on_held_out_rows_and_rings_on_copies(rows):
@@ -95,3 +97,33 @@ def test_refusals(rows):
         copying_test(train, held_out, made, made_cells=np.zeros(3))
     with pytest.raises(DataError, match="needs a cell with"):
         copying_test(train, held_out, made, held_out_cells=np.zeros(300), made_cells=np.ones(300))
+
+
+def test_copies_are_found_and_held_out_rows_are_not(rows):
+    train, held_out, made = rows
+    assert not find_copies(train, held_out, made).flagged.any()
+    planted = made.copy()
+    planted[7], planted[8] = train[3], train[5] + 1e-6
+    found = find_copies(train, held_out, planted)
+    assert np.flatnonzero(found.flagged).tolist() == [7, 8]
+    assert found.nearest[[7, 8]].tolist() == [3, 5]
+    table = cdist(planted, train)
+    np.testing.assert_allclose(found.distances, table.min(axis=1), atol=1e-12)
+    np.testing.assert_array_equal(found.nearest, table.argmin(axis=1))
+    assert found.limit == pytest.approx(np.quantile(cdist(held_out, train).min(axis=1), 0.01, method="lower") / 2)
+
+
+def test_an_exact_copy_is_found_where_held_out_rows_are_copies_too(rows):
+    train, _, made = rows
+    found = find_copies(train, train, np.concatenate([made, train[:1]]))
+    assert found.limit == 0
+    assert np.flatnonzero(found.flagged).tolist() == [300]
+
+
+def test_ranks_alone_make_the_area():
+    random = np.random.default_rng(2)
+    low, high = random.random(50).round(1), 0.2 + random.random(70).round(1)
+    expected = roc_auc_score([0] * 50 + [1] * 70, np.concatenate([low, high]))
+    assert ranking_auc(low, high).value == pytest.approx(expected)
+    with pytest.raises(DataError, match="neither of them 0"):
+        ranking_auc([], [1.0])

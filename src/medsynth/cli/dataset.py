@@ -83,7 +83,12 @@ def split(
         str | None, typer.Option(help="For --by regex; its first bracket is the group, else the whole match.")
     ] = None,
     validation: Annotated[float, typer.Option(min=0.01, max=0.9, help="Share of the validation part.")] = 0.15,
-    test: Annotated[float, typer.Option(min=0.01, max=0.9, help="Share of the test part.")] = 0.15,
+    test: Annotated[
+        float | None, typer.Option(min=0.01, max=0.9, help="Share of the test part; 0.15 unless it is kept.")
+    ] = None,
+    keep_test: Annotated[
+        bool, typer.Option("--keep-test", help="Keep the given test part; --validation is a share of the rest.")
+    ] = False,
     folds: Annotated[int | None, typer.Option(min=2, help="Write one CSV for each fold of a cross-validation.")] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Repetitions of the cross-validation, each dealt anew.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Decides between equally good splits.")] = 0,
@@ -94,8 +99,12 @@ def split(
     Example: medsynth dataset split scans/ --by regex --pattern "(patient[0-9]+)" --out split.csv
     """
     from medsynth.dataset import fold_datasets, group_dataset, load_dataset, split_dataset
+    from medsynth.dataset.rows import counted
+    from medsynth.errors import ConfigError
     from medsynth.progress import progress_bar
 
+    if keep_test and (test is not None or folds is not None):
+        raise ConfigError("--keep-test keeps the test part as it is. Omit --test and --folds, or omit --keep-test.")
     table = load_dataset(data, positive=positive)
     with progress_bar("look-alikes", "images") as report:
 
@@ -103,15 +112,26 @@ def split(
             report(done, total, {})
 
         if folds is None:
-            shares = {"train": 1.0 - validation - test, "validation": validation, "test": test}
-            dealt = split_dataset(table, by.value, pattern=pattern, fractions=shares, seed=seed, on_progress=tell)
+            shares = {"validation": validation} if keep_test else {"validation": validation, "test": test or 0.15}
+            shares["train"] = 1.0 - sum(shares.values())
+            dealt = split_dataset(
+                table,
+                by.value,
+                pattern=pattern,
+                fractions=shares,
+                keep_test=keep_test,
+                seed=seed,
+                on_progress=tell,
+            )
         else:
             dealt = group_dataset(table, by.value, pattern=pattern, on_progress=tell)
     groups = len(set(dealt.groups or ()))
     if folds is None:
         dealt.to_csv(out)
         counts = ", ".join(f"{part} {dealt.split.count(part)}" for part in ("train", "validation", "test"))
-        typer.echo(f"{out}: {len(dealt)} images in {groups} groups; {counts}.")
+        lost = len(table) - len(dealt)
+        left_out = f" Left out: {counted(lost, 'image')} of groups in the test part." if lost else ""
+        typer.echo(f"{out}: {len(dealt)} images in {groups} groups; {counts}.{left_out}")
         return
     for fold in fold_datasets(dealt, folds=folds, repeats=repeats, seed=seed):
         fold.data.to_csv(out / f"repeat-{fold.repeat}-fold-{fold.index}.csv")

@@ -1,7 +1,8 @@
-"""``medsynth evaluate classifier | generator``."""
+"""``medsynth evaluate classifier | generator | compare``."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,15 @@ __all__ = ["app"]
 app = typer.Typer(help="A report on a classifier or a generator.", no_args_is_help=True)
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="A file that medsynth export wrote.")]
+
+
+class HeldOut(StrEnum):
+    """Parts that a generator has not seen."""
+
+    validation = "validation"
+    test = "test"
+
+
 Out = Annotated[Path, typer.Option("--out", help="Folder for report.html and metrics.json.")]
 
 
@@ -28,6 +38,17 @@ def classifier(
     data: Data,
     out: Out,
     run: Annotated[Path | None, typer.Option(help="Folder of the training run, for its curves.")] = None,
+    prevalence: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Of the positive class where the model is to be used, for PPV and NPV; by default its share in the "
+            "test part.",
+        ),
+    ] = None,
+    maps: Annotated[
+        int, typer.Option(min=0, help="Images of each kind (right, wrong, undecided) shown with a heat map.")
+    ] = 2,
     device: Device = "auto",
 ) -> None:
     """Evaluate a classifier on the test part of a data set.
@@ -43,7 +64,7 @@ def classifier(
     ensure_folder(out)  # Told before the work, not after it.
     loaded, table = load_classifier(model, device=device), load_dataset(data)
     with progress_bar("Classifying the test part", "images") as on_progress:
-        result = evaluate_classifier(loaded, table, run=run, on_progress=on_progress)
+        result = evaluate_classifier(loaded, table, run=run, prevalence=prevalence, maps=maps, on_progress=on_progress)
     report = Report(data=DataSummary.of(table), classifier=result, audit=audit_dataset(table))
     if not result.familiar:
         typer.echo(
@@ -74,10 +95,14 @@ def generator(
     features_mean: Annotated[
         str, typer.Option(metavar="NUMBERS", help="Float network: subtracted from pixels of 0 to 255.")
     ] = "0",
+    held_out: Annotated[
+        HeldOut, typer.Option(help="Real images for utility and privacy: validation, or test for the last look.")
+    ] = HeldOut.validation,
+    augment: Annotated[bool, typer.Option(help="Let classical augmentation compete with the images.")] = True,
     device: Device = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
 ) -> None:
-    """Evaluate a generator: a classifier's verdict on its images, and their distance to real training images.
+    """Evaluate a generator: do its images look real, cover what is real, help to train, give patients away?
 
     Example: medsynth evaluate generator generator.onnx ct/ --classifier classifier.onnx --out runs/evaluation
     """
@@ -99,12 +124,44 @@ def generator(
     table = load_dataset(data)
     with progress_bar("Generating", "images") as on_progress:
         result = evaluate_generator(
-            sampler, table, judge, count=count, seed=seed, features=network, run=run, on_progress=on_progress
+            sampler,
+            table,
+            judge,
+            count=count,
+            seed=seed,
+            features=network,
+            held_out=held_out.value,
+            augment=augment,
+            run=run,
+            on_progress=on_progress,
         )
     report = Report(data=DataSummary.of(table), generator=result, audit=audit_dataset(table))
     title = f"{result.classifier.file} on {count:,} images of {result.model.file}"
     _finish(out, report, result.scores, title)
     _show_distances(result)
+    for answer in result.answers:
+        typer.echo(f"{answer.question} ({answer.light}): {answer.sentence}")
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="DIR_A", help="Folder that evaluate generator wrote.")],
+    second: Annotated[Path, typer.Argument(metavar="DIR_B", help="Another one.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for compare.html and compare.json.")],
+) -> None:
+    """Two evaluated generators side by side. Numbers of two feature spaces never stand in one row.
+
+    Example: medsynth evaluate compare runs/classic runs/best --out runs/compared
+    """
+    from medsynth.evaluate.compare import compare_evaluations, write_comparison
+
+    result = compare_evaluations(first, second)
+    page = write_comparison(out, result)
+    for answer in result.answers:
+        typer.echo(f"{answer.question}: {answer.first.light} | {answer.second.light}")
+    for warning in result.warnings:
+        typer.echo(warning, err=True)
+    typer.echo(f"Comparison: {page}")
 
 
 def _show_distances(result: GeneratorReport) -> None:

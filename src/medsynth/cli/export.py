@@ -23,12 +23,15 @@ def export(
     ],
     out: Annotated[Path, typer.Option("--out", help="The .onnx file to write.")],
     precision: Annotated[_Precision, typer.Option(help="fp16 for GPUs, int8 for x86 CPUs.")] = _Precision.FP32,
+    tta: Annotated[
+        int, typer.Option(min=1, max=9, metavar="N", help="Views of each image whose logits a classifier averages.")
+    ] = 1,
     calibration: Annotated[
         str | None,
         typer.Option(
             metavar="DATA",
             help="The classifier's data set: training images calibrate, validation images judge. "
-            "A run remembers its own.",
+            "With --tta validation images fit the calibration again. A run remembers its own.",
         ),
     ] = None,
     classifier: Annotated[
@@ -65,6 +68,7 @@ def export(
         source,
         out,
         precision=precision.value,
+        tta=tta,
         calibration=calibration,
         classifier=classifier,
         budget=budget,
@@ -73,13 +77,13 @@ def export(
     )
     metadata = read(path)
     what = f"{out}: {metadata.task} of {', '.join(metadata.classes)}"
-    if precision is _Precision.FP32:
+    if metadata.precision["name"] == "fp32":
         worst = max(metadata.precision["parity"].values())
         unit = "of a probability" if metadata.task == "classifier" else "grey levels"
         typer.echo(f"{what}; differs from Keras by at most {worst:.2g} {unit}.")
         return
     kept = metadata.precision["kept_in_fp32"]
-    typer.echo(f"{what} in {precision.value}; in fp32 stayed {', '.join(kept) or 'no layer'}.")
+    typer.echo(f"{what} in {metadata.precision['name']}; in fp32 stayed {', '.join(kept) or 'no layer'}.")
     if metadata.precision.get("calibration", {}).get("same_data_as_training") is False:
         typer.echo(
             "The calibration data are not, file by file, those of the training: make sure that no test image is "

@@ -12,7 +12,8 @@ from medsynth.dataset.audit.look_alikes import find_look_alikes, number_groups
 from medsynth.dataset.audit.survey import survey_dataset
 from medsynth.dataset.folds import block_names
 from medsynth.dataset.rows import some
-from medsynth.dataset.split import FRACTIONS, split_rows
+from medsynth.dataset.split import FRACTIONS, VALIDATION_FRACTION, split_rows
+from medsynth.dataset.table import Skipped
 from medsynth.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -31,30 +32,55 @@ def split_dataset(
     by: Grouping,
     *,
     pattern: str | None = None,
-    fractions: Mapping[str, float] = FRACTIONS,
+    fractions: Mapping[str, float] | None = None,
+    keep_test: bool = False,
     seed: int = 0,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Dataset:
     """Group a data set and deal its groups into train, validation and test, stratified by class.
 
-    The parts that it had are not regarded. :meth:`Dataset.to_csv` writes the result down.
+    The parts that it had are not regarded, unless its test part is kept. :meth:`Dataset.to_csv` writes the result down.
 
     Args:
         data: The data set.
         by: How to group it; see :func:`group_dataset`.
         pattern: For ``regex``.
-        fractions: Share of each part; they sum to 1.
+        fractions: Share of each part; they sum to 1. By default 0.70, 0.15 and 0.15; with ``keep_test`` 0.85 for
+            ``train`` and 0.15 for ``validation`` of the rest.
+        keep_test: Keep the test part as it is and deal out only the rest. Images of the rest that belong to a group of
+            test images are left out (``skipped`` names them): in training they would give the test part away.
         seed: Decides between equally good ways to deal.
         on_progress: Called with (images done, images in all) where images must be read.
 
     Raises:
         ConfigError: As :func:`group_dataset`; or the fractions do not sum to 1.
-        DataError: As :func:`group_dataset`.
+        DataError: As :func:`group_dataset`; or there is no test part to keep, or nothing besides it.
     """
-    if set(fractions) != set(FRACTIONS) or min(fractions.values()) <= 0 or abs(sum(fractions.values()) - 1) > 1e-6:
-        raise ConfigError(f"fractions must be above 0 and sum to 1, for {', '.join(FRACTIONS)}. Got {dict(fractions)}.")
+    usual = {"train": 1 - VALIDATION_FRACTION, "validation": VALIDATION_FRACTION} if keep_test else FRACTIONS
+    shares = dict(usual if fractions is None else fractions)
+    if set(shares) != set(usual) or min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-6:
+        raise ConfigError(f"fractions must be above 0 and sum to 1, for {', '.join(usual)}. Got {shares}.")
+    if keep_test and "test" not in data.split:
+        raise DataError(f"{data.source}: has no test part to keep. Split it without that.")
     grouped = group_dataset(data, by, pattern=pattern, on_progress=on_progress)
-    return replace(grouped, split=tuple(split_rows(data.labels, grouped.groups, fractions, seed=seed)))
+    assert grouped.groups is not None
+    if not keep_test:
+        return replace(grouped, split=tuple(split_rows(data.labels, grouped.groups, shares, seed=seed)))
+    tested = {group for group, part in zip(grouped.groups, data.split, strict=True) if part == "test"}
+    rest = [row for row, group in enumerate(grouped.groups) if group not in tested]
+    if not rest:
+        raise DataError(f"{data.source}: every image belongs with test images, so nothing is left to train on.")
+    dealt = split_rows(data.labels[rest], [grouped.groups[row] for row in rest], shares, seed=seed)
+    parts = {row: "test" for row, part in enumerate(data.split) if part == "test"}
+    parts |= dict(zip(rest, dealt, strict=True))
+    left_out = tuple(
+        Skipped(data.names[row], f"belongs to the group {grouped.groups[row]} of test images")
+        for row in range(len(data))
+        if row not in parts
+    )
+    kept = sorted(parts)
+    chosen = grouped.take(kept)
+    return replace(chosen, split=tuple(parts[row] for row in kept), skipped=(*chosen.skipped, *left_out))
 
 
 def group_dataset(

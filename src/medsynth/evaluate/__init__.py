@@ -18,6 +18,7 @@ from medsynth.evaluate.subjects import DataSummary
 
 if TYPE_CHECKING:
     from medsynth.dataset import Dataset
+    from medsynth.evaluate.sides import HeldOut
     from medsynth.infer import Classifier, Sampler
 
 __all__ = [
@@ -46,6 +47,7 @@ def evaluate(
     count: int = 512,
     seed: int = 0,
     features: FeatureNetwork | None = None,
+    held_out: HeldOut = "validation",
     classifier_run: Path | None = None,
     generator_run: Path | None = None,
     references: tuple[Reference, ...] = (),
@@ -61,6 +63,8 @@ def evaluate(
         count: Images to generate.
         seed: Of their noise.
         features: In whose features distances are measured, from :func:`load_features`; ``None``: the classifier's own.
+        held_out: Real images that show whether generated ones help and whether they give patients away:
+            ``"validation"``, or ``"test"`` for the last look.
         classifier_run: Folder of the classifier's training run; the report shows its curves.
         generator_run: Folder of the generator's training run; the report shows its losses and filmstrips.
         references: Columns for comparison.
@@ -78,7 +82,16 @@ def evaluate(
         classifier=evaluate_classifier(model, data, run=classifier_run),
         generator=None
         if generator is None
-        else evaluate_generator(generator, data, model, count=count, seed=seed, features=features, run=generator_run),
+        else evaluate_generator(
+            generator,
+            data,
+            model,
+            count=count,
+            seed=seed,
+            features=features,
+            held_out=held_out,
+            run=generator_run,
+        ),
         audit=audit_dataset(data),
         references=references,
     )

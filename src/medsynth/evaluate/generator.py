@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from medsynth.errors import ConfigError
+from medsynth.evaluate.assess import assess
+from medsynth.evaluate.augmented import augment_side
+from medsynth.evaluate.embedding import Embedding, embed
 from medsynth.evaluate.features import FeatureNetwork, FeatureSpace
-from medsynth.evaluate.plugin_metrics import MetricRow, measure
+from medsynth.evaluate.privacy import classifier_row
+from medsynth.evaluate.sides import HeldOut, Side, read_side
 from medsynth.evaluate.subjects import ModelSummary, class_indices, scores_to_dict
 from medsynth.images import load_images
 from medsynth.metrics import Rows, Scores, score
@@ -21,6 +24,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from medsynth.dataset import Dataset
+    from medsynth.evaluate.answers import Answer
+    from medsynth.evaluate.plugin_metrics import MetricRow
+    from medsynth.evaluate.privacy import PrivacyReport, PrivacyRow
+    from medsynth.evaluate.utility import UtilityReport
     from medsynth.infer import Classifier, Sampler
     from medsynth.progress import OnProgress
 
@@ -30,6 +37,7 @@ COLUMNS = 8
 """Images of each class in a grid."""
 
 _BLOCK = 256
+_ATTACKED, _MAPPED = 512, 10
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -41,7 +49,12 @@ class GeneratorReport:
         classifier: The classifier that judged its images.
         scores: The classifier's verdict: labels are the classes that were asked for.
         features: The network whose features the distances are measured in.
+        answers: Fidelity, diversity, utility and privacy: a light and a sentence each.
         metrics: Results of the metric plugins that take features or images; those that failed too.
+        class_distance: Kernel distance between the real classes in those features; a unit for ``kid``.
+        utility: What training on the images gains.
+        privacy: Whether they give training images away.
+        embedding: A map of real and generated images; ``None`` for fewer than 10 training images.
         count: Images that were made, label i mod classes.
         seed: Of their noise.
         generated: The first images of each class, uint8 (classes, 8, height, width, channels).
@@ -53,7 +66,12 @@ class GeneratorReport:
     classifier: ModelSummary
     scores: Scores
     features: FeatureSpace
+    answers: tuple[Answer, ...]
     metrics: tuple[MetricRow, ...]
+    class_distance: float | None
+    utility: UtilityReport
+    privacy: PrivacyReport
+    embedding: Embedding | None
     count: int
     seed: int
     generated: NDArray[np.uint8]
@@ -69,7 +87,11 @@ class GeneratorReport:
             "seed": self.seed,
             **scores_to_dict(self.scores, self.classifier),
             "features": self.features.to_dict(),
+            "answers": [answer.to_dict() for answer in self.answers],
             "metrics": [row.to_dict() for row in self.metrics],
+            "class_distance": self.class_distance,
+            "utility": self.utility.to_dict(),
+            "privacy": self.privacy.to_dict(),
         }
 
 
@@ -81,13 +103,16 @@ def evaluate_generator(
     count: int = 512,
     seed: int = 0,
     features: FeatureNetwork | None = None,
+    held_out: HeldOut = "validation",
+    augment: bool = True,
     run: Path | None = None,
     resampling: Resampling = RESAMPLING,
     on_progress: OnProgress | None = None,
 ) -> GeneratorReport:
-    """Make images, let a classifier name their classes, and measure how far they are from real training images.
+    """Make images, let a classifier name their classes, and ask whether they look real, cover, help and give away.
 
-    No test number is computed: real images come from the training part, as the generator saw them.
+    Distances are those to training images, as the generator saw them. Utility and privacy need images that it did not
+    see: those of the validation part, so that no test number is computed, unless the test part is asked for.
 
     Args:
         sampler: A loaded generator.
@@ -98,6 +123,9 @@ def evaluate_generator(
         seed: Of the noise.
         features: In whose features distances to real images are measured; ``None``: the classifier's own. Real images
             reach it at the generator's size first, so that nothing but what they show tells them from generated ones.
+        held_out: Part of the data on which the probe is tested and with which distances to training images are
+            compared. ``"test"`` for the last look: whatever is changed afterwards was chosen by the test part.
+        augment: Whether classical augmentation competes; as many images more pass through the network.
         run: Folder of the generator's training run, for its losses and filmstrips.
         resampling: Of the intervals.
         on_progress: Called with (images made, images in all, no figures).
@@ -132,32 +160,51 @@ def evaluate_generator(
         positive=classifier.classes.index(classifier.metadata.positive),
         threshold=classifier.metadata.threshold,
     )
-    # Twice as many: a reference, and as many for what real images get.
-    real, real_labels = _real_images(data, sampler, 2 * count)
-    compare = functools.partial(measure, reference_labels=real_labels, candidate_labels=asked)
+    generated = Side(images=made, labels=asked, features=np.concatenate(vectors))
+    train, others = (read_side(data, part, sampler, network) for part in ("train", held_out))
+    found = assess(
+        train,
+        others,
+        generated,
+        space=network.space.name,
+        part=held_out,
+        augmented=augment_side(train, count, network) if augment else None,
+        resampling=resampling,
+    )
+    attacked = _attack(classifier, data, held_out)
     return GeneratorReport(
         model=ModelSummary.of(sampler),
         classifier=ModelSummary.of(classifier),
         scores=score(rows, resampling),
         features=network.space,
-        metrics=(
-            *compare("features", network(real), np.concatenate(vectors), space=network.space.name),
-            *compare("images", real, made),
-        ),
+        answers=found.answers,
+        metrics=found.metrics,
+        class_distance=found.class_distance,
+        utility=found.utility,
+        privacy=replace(found.privacy, rows=(*found.privacy.rows, attacked)),
+        embedding=embed(train, generated) if len(train) >= _MAPPED else None,
         count=count,
         seed=seed,
         generated=_grid(made, asked, len(classes), spread=False),
-        real=_grid(real, real_labels, len(classes), spread=True),
+        real=_grid(train.images, train.labels, len(classes), spread=True),
         run=run,
     )
 
 
-def _real_images(data: Dataset, sampler: Sampler, count: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """At most ``count`` training images, evenly spaced through the table, prepared as the generator saw them."""
-    train = data.part("train")
-    chosen = np.unique(np.linspace(0, len(train) - 1, min(count, len(train))).round().astype(np.int64))
-    decoded = train.take(chosen).decode(sampler.image)
-    return decoded.images, class_indices(decoded.labels, data.classes, sampler, data.source)
+def _attack(classifier: Classifier, data: Dataset, held_out: HeldOut) -> PrivacyRow:
+    """Losses of the classifier on images that it learned from, and on others; at most 512 of each, evenly spaced."""
+    losses = []
+    for part in ("train", held_out):
+        table = data.part(part) if part in data.split else data.take([])
+        chosen = np.unique(np.linspace(0, len(table) - 1, min(_ATTACKED, len(table))).round().astype(np.int64))
+        if not len(chosen):
+            losses.append(np.empty(0))
+            continue
+        decoded = table.take(chosen).decode(classifier.image)
+        labels = class_indices(decoded.labels, data.classes, classifier, data.source)
+        probabilities = classifier.run(decoded.images)["probabilities"].astype(np.float64)
+        losses.append(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12)))
+    return classifier_row(*losses)
 
 
 def _grid(images: NDArray[np.uint8], labels: NDArray[np.int64], classes: int, *, spread: bool) -> NDArray[np.uint8]:

@@ -74,6 +74,7 @@ class ModelSummary:
         positive: The positive class.
         threshold: Of the binary decision.
         temperature: Of the calibration.
+        bias: Of the calibration, one number for each class.
         precision: Name of the precision.
         data: Source, fingerprint and counts of the data that it was trained on.
         training: The training configuration.
@@ -91,6 +92,7 @@ class ModelSummary:
     positive: str
     threshold: float | None
     temperature: float | None
+    bias: tuple[float, ...] | None
     precision: str
     data: Mapping[str, Any]
     training: Mapping[str, Any]
@@ -104,7 +106,7 @@ class ModelSummary:
         metadata = model.metadata
         fields = metadata.to_dict()
         kept = {name: fields[name] for name in cls.__slots__ if name in fields}
-        kept |= {"classes": metadata.classes, "precision": str(metadata.precision["name"])}
+        kept |= {"classes": metadata.classes, "bias": metadata.bias, "precision": str(metadata.precision["name"])}
         return cls(**kept, file=model.path.name, device=model.session.device)
 
     def to_dict(self) -> dict[str, Any]:

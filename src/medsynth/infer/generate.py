@@ -1,10 +1,10 @@
 """From a generator to files: a folder of PNG files, one NPZ, or one WebDataset-style tar, in shards.
 
 The suffix of the path decides. A manifest with the columns ``path``, ``label``, ``index``, ``seed``, ``model`` (content
-hash) names every image: ``DIR/manifest-<start>-<stop>.csv``, which is a data set that medsynth can read, or
-``FILE.manifest.csv``. ``.meta.json`` behind the manifest's name or the file's, schema 1, says how the shard was
-computed. Each PNG has a text chunk ``synthetic`` with the facts of its row as JSON. What else the containers hold is
-said in :mod:`~medsynth.infer.containers.folder`, :mod:`~medsynth.infer.containers.npz` and
+hash) and ``synthetic`` (``true``) names every image: ``DIR/manifest-<start>-<stop>.csv``, which is a data set that
+medsynth can read, or ``FILE.manifest.csv``. ``.meta.json`` behind the manifest's name or the file's, schema 1, says how
+the shard was computed. Each PNG has a text chunk ``synthetic`` with the facts of its row as JSON. What else the
+containers hold is said in :mod:`~medsynth.infer.containers.folder`, :mod:`~medsynth.infer.containers.npz` and
 :mod:`~medsynth.infer.containers.tar`.
 """
 

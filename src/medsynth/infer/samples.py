@@ -160,15 +160,15 @@ def beside_the_model(batches: Iterable[Iterable[_Job]], work: Callable[[_Job], _
 
 
 def write_manifest(path: Path, order: Order) -> None:
-    """A CSV with the columns ``path``, ``label``, ``index``, ``seed``, ``model``, a row for each sample.
+    """A CSV with the columns ``path``, ``label``, ``index``, ``seed``, ``model``, ``synthetic``, a row for each sample.
 
     Raises:
         OutputError: The disk is full.
     """
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["path", "label", "index", "seed", "model"])
+        writer.writerow(["path", "label", "index", "seed", "model", MARK])
         for samples in order.batches():
             writer.writerows(
-                [sample.file_name, sample.label, sample.index, sample.seed, sample.model] for sample in samples
+                [sample.file_name, sample.label, sample.index, sample.seed, sample.model, "true"] for sample in samples
             )

@@ -11,7 +11,7 @@ work block by block and do not depend on the order of rows.
 from __future__ import annotations
 
 from medsynth.metrics.bootstrap import Estimate, Resampling, estimate
-from medsynth.metrics.calibration import brier, calibration_error
+from medsynth.metrics.calibration import Reliability, brier, calibration_error, reliability
 from medsynth.metrics.change import Change, compare_models
 from medsynth.metrics.classification import (
     STATISTICS,
@@ -32,7 +32,9 @@ from medsynth.metrics.frechet import Moments, frechet_distance, frechet_from_mom
 from medsynth.metrics.kernel import kernel_distance, kernel_distance_error
 from medsynth.metrics.manifold import Manifold, expected_coverage, manifold_metrics
 from medsynth.metrics.neighbours import Neighbours, nearest_neighbours
-from medsynth.metrics.privacy import authenticity, copying_test, membership_auc
+from medsynth.metrics.operating import OperatingPoint, operating_point
+from medsynth.metrics.precision_recall import PrecisionRecall, precision_recall
+from medsynth.metrics.privacy import Copies, authenticity, copying_test, find_copies, membership_auc, ranking_auc
 from medsynth.metrics.roc import Roc, area_under, roc_band, roc_curve, youden_threshold
 from medsynth.metrics.rows import Rows, decide
 from medsynth.metrics.scores import Scores, score
@@ -41,10 +43,14 @@ from medsynth.metrics.vendi import vendi_score
 __all__ = [
     "STATISTICS",
     "Change",
+    "Copies",
     "Estimate",
     "Manifold",
     "Moments",
     "Neighbours",
+    "OperatingPoint",
+    "PrecisionRecall",
+    "Reliability",
     "Resampling",
     "Roc",
     "Rows",
@@ -65,6 +71,7 @@ __all__ = [
     "estimate",
     "expected_coverage",
     "f1",
+    "find_copies",
     "frechet_distance",
     "frechet_from_moments",
     "frechet_infinity",
@@ -76,8 +83,12 @@ __all__ = [
     "matthews",
     "membership_auc",
     "nearest_neighbours",
+    "operating_point",
     "precision",
+    "precision_recall",
+    "ranking_auc",
     "recall",
+    "reliability",
     "roc_band",
     "roc_curve",
     "score",

@@ -96,15 +96,18 @@ class _Screen:
         centred = (rows - self.centre) * self.scale
         return centred.astype(self.dtype), _norms(centred)
 
+    def placed(self, part: slice) -> tuple[Features, NDArray[np.float64]]:
+        """Some columns, as :meth:`place` gives them where they are the rows too."""
+        return self.columns[part] * self.dtype(-0.5), self.norms[part]
+
     def bounds(
-        self, rows: Features, columns: slice | NDArray[np.int64] = _EVERY
-    ) -> tuple[Features, NDArray[np.float64]]:
-        """Lower bounds to some columns (b, n), and the norms of the rows (b,) that :meth:`slack` needs."""
-        placed, norms = self.place(rows)
+        self, placed: Features, norms: NDArray[np.float64], columns: slice | NDArray[np.int64] = _EVERY
+    ) -> Features:
+        """Lower bounds to some columns (b, n) of rows that were placed."""
         lower = placed @ self.columns[columns].T
         lower += (self.norms[columns] * (1 - self.error)).astype(self.dtype)
         lower += (norms * (1 - self.error) - self.floor).astype(self.dtype)[:, None]
-        return lower, norms
+        return lower
 
     def slack(self, norms: NDArray[np.float64], columns: NDArray[np.int64]) -> NDArray[np.float64]:
         """What to add to a lower bound to get an upper one."""
@@ -187,12 +190,18 @@ def _near_pairs(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
     """Pairs (query, column) among which are the k nearest of each query; ``None`` where they are more than ``most``."""
     blocks = range(0, len(queries), _ROWS)
-    limits = np.concatenate([_limits(screen, queries[at : at + _ROWS], k, at if itself else None) for at in blocks])
+
+    def place(start: int) -> tuple[Features, NDArray[np.float64]]:
+        part = slice(start, start + _ROWS)
+        return screen.placed(part) if itself else screen.place(queries[part])
+
+    limited = [_limits(screen, *place(start), k, start if itself else None) for start in blocks]
+    limits, norms = (np.concatenate(each) for each in zip(*limited, strict=True))
     collected: list[tuple[NDArray[np.int64], NDArray[np.int64], Features]] = []
     for start in blocks:
         stop = min(start + _ROWS, len(queries))
         first = start if itself else 0
-        lower, norms = screen.bounds(queries[start:stop], slice(first, None))
+        lower = screen.bounds(*place(start), slice(first, None))
         if itself:
             here = np.arange(stop - start)
             lower[here, here] = np.inf
@@ -207,7 +216,6 @@ def _near_pairs(
         if most is not None and sum(len(rows) for rows, _, _ in collected) > most:
             return None
     rows, columns, bounds = (np.concatenate(each) for each in zip(*collected, strict=True))
-    norms = np.concatenate([screen.place(queries[at : at + _ROWS])[1] for at in blocks])
     uppers = bounds + screen.slack(norms[rows], columns)
     order = np.lexsort((uppers, rows))
     last = order[np.searchsorted(rows[order], np.arange(len(queries))) + k - 1]
@@ -215,17 +223,19 @@ def _near_pairs(
     return rows[kept], columns[kept]
 
 
-def _limits(screen: _Screen, block: Features, k: int, own: int | None) -> NDArray[np.float64]:
-    """For each row a squared distance within which k columns surely are."""
+def _limits(
+    screen: _Screen, placed: Features, norms: NDArray[np.float64], k: int, own: int | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For each row a squared distance within which k columns surely are; and the norms that were given."""
     count = len(screen.columns)
     # Not every sixteenth column: labels often come in turns, and the sample would be of one class.
     shuffled = np.argsort(np.random.Philox(key=0).random_raw(count), kind="stable")
     sample = shuffled[: max(count // _THINNED, min(count, 8 * (k + 1)))]
-    lower, norms = screen.bounds(block, sample)
+    lower = screen.bounds(placed, norms, sample)
     upper = lower + screen.slack(norms[:, None], sample)
     if own is not None:
-        upper[sample == np.arange(own, own + len(block))[:, None]] = np.inf
-    return np.asarray(np.partition(upper, k - 1, axis=1)[:, k - 1])
+        upper[sample == np.arange(own, own + len(placed))[:, None]] = np.inf
+    return np.asarray(np.partition(upper, k - 1, axis=1)[:, k - 1]), norms
 
 
 def count_balls(
@@ -275,7 +285,8 @@ def _inside(
 
 def _sift(screen: _Screen, block: Features, limits: tuple[NDArray[np.float64], ...]) -> list[Any]:
     """For each limit, the pairs that are surely nearer and those that may be."""
-    lower, norms = screen.bounds(block)
+    placed, norms = screen.place(block)
+    lower = screen.bounds(placed, norms)
     sifted = []
     for limit in limits:
         scaled = limit * screen.unit

@@ -10,7 +10,16 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["GRID", "Roc", "area_under", "roc_band", "roc_curve", "step_area", "youden_threshold"]
+__all__ = [
+    "GRID",
+    "Roc",
+    "area_under",
+    "counts_above",
+    "roc_band",
+    "roc_curve",
+    "step_area",
+    "youden_threshold",
+]
 
 GRID = np.linspace(0.0, 1.0, 101)
 """False positive rates at which a bootstrap band is given."""
@@ -49,7 +58,7 @@ def roc_curve(
         False positive rates (b, k), true positive rates (b, k), thresholds (k,), where k - 1 is the number of distinct
         scores. Rates are NaN where a weighting has no positive or no negative row.
     """
-    false, true, thresholds = _counts(positive, scores, weights)
+    false, true, thresholds = counts_above(positive, scores, weights)
     with np.errstate(invalid="ignore", divide="ignore"):
         return false / false[:, -1:], true / true[:, -1:], thresholds
 
@@ -67,7 +76,7 @@ def step_area(
         scores: Likewise.
         weights: Likewise.
     """
-    false, true, _ = _counts(positive, scores, weights)
+    false, true, _ = counts_above(positive, scores, weights)
     called = false + true
     precision = np.divide(true, called, out=np.zeros_like(true), where=called > 0)[:, 1:]
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -111,7 +120,7 @@ def youden_threshold(positive: NDArray[np.bool_], scores: NDArray[np.floating[An
     return 0.5 if below < 0.5 <= lowest else float((below + lowest) / 2)
 
 
-def _counts(
+def counts_above(
     positive: NDArray[np.bool_], scores: NDArray[np.floating[Any]], weights: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Weight of negative and of positive rows at or above each threshold (b, k), and the thresholds (k,)."""

@@ -119,9 +119,10 @@ def test_sections_are_those_that_were_given(report):
     def keys(given):
         return [attributes["id"] for attributes in Page(render_page(given)).all("section")]
 
-    assert keys(report) == ["summary", "data", "classifier", "generator", "limits", "provenance"]
+    both = ["utility", "privacy", "limits", "provenance"]
+    assert keys(report) == ["summary", "data", "classifier", "generator", *both]
     assert keys(replace(report, generator=None)) == ["summary", "data", "classifier", "limits", "provenance"]
-    assert keys(replace(report, classifier=None)) == ["summary", "data", "generator", "limits", "provenance"]
+    assert keys(replace(report, classifier=None)) == ["summary", "data", "generator", *both]
 
 
 def test_three_classes_are_told_class_by_class(load, shades):
@@ -257,8 +258,8 @@ def test_real_images_can_be_left_out(report):
         for real in (report.generator.real, None)
     )
     assert len(shown.all("img")) - len(hidden.all("img")) == 2
-    assert "Treat the file as you treat the data" in shown.text
-    assert "Treat the file as you treat the data" not in hidden.text
+    assert "This page shows real training images" in shown.text
+    assert "This page shows real training images" not in hidden.text
 
 
 def test_a_run_without_history_is_explained_not_fatal(report, tmp_path):
@@ -312,3 +313,39 @@ def test_images_that_findings_name_are_shown(report):
     page = render_page(replace(report, audit=audit))
     assert "near-duplicate: a/1.png and a/2.png" in page
     assert page.count("near-duplicate: ") == 2
+
+
+def test_thresholds_are_told_with_their_prevalence(report):
+    decisions = report.classifier.decisions
+    text = Page(render_page(report)).text
+    for rule in decisions.rules:
+        assert f"{rule.point.threshold:.3f}" in text
+        assert f"{rule.point.ppv.value:.3f}" in text
+    assert "the share in this test part, which was collected, not met in a clinic" in text
+    stated = replace(report.classifier, decisions=replace(decisions, prevalence=0.02, prevalence_stated=True))
+    text = Page(render_page(replace(report, classifier=stated))).text
+    assert "a prevalence of opacity of 2.0" in text
+    assert "as it was stated for this report" in text
+    by_test = replace(decisions, rules=tuple(replace(rule, chosen_on="test") for rule in decisions.rules))
+    text = Page(render_page(replace(report, classifier=replace(report.classifier, decisions=by_test)))).text
+    assert "their lines are too good" in text
+
+
+def test_groups_with_errors_are_listed(report):
+    text = Page(render_page(report)).text
+    worst = report.classifier.groups[0]
+    assert worst.errors > 0
+    assert f"Groups with the most errors Group Errors Images Share {worst.group} {worst.errors} {worst.images}" in text
+    bare = replace(report.classifier, groups=None)
+    assert "Groups with the most errors" not in Page(render_page(replace(report, classifier=bare))).text
+
+
+def test_maps_come_with_what_they_do_not_say(report):
+    text = Page(render_page(report)).text
+    assert "Such a map shows where, not why" in text
+    assert "This page shows real test images" in text
+    for each in report.classifier.maps:
+        assert f"{each.name}, true {each.true}, decided {each.decided}" in text
+    without = Page(render_page(replace(report, classifier=replace(report.classifier, maps=())))).text
+    assert "shows where, not why" not in without
+    assert "real test images. Treat" not in without

@@ -65,6 +65,7 @@ def test_the_images_are_the_samples(sampler: Sampler, tmp_path: Path, suffix: st
         "index": "9",
         "seed": "3",
         "model": sampler.metadata.content_hash,
+        "synthetic": "true",
     }
     assert len(rows) == 7
     meta = json.loads(Path(f"{out}.meta.json").read_text("utf-8"))

@@ -18,10 +18,20 @@
   * ``roc``: class by class ``fpr``, ``tpr``, ``thresholds`` (the first is null: nothing is called positive),
     ``band`` (``low`` and ``high`` at the 101 false positive rates 0, 0.01, ... 1)
   * ``metrics``: :class:`~medsynth.evaluate.plugin_metrics.MetricRow` of plugins
-  * of the classifier also ``data``, ``same_data_as_training``, ``test_part_uses``, ``test_part_use_recorded`` and
+  * of the classifier also ``reliability`` (class by class ``edges``, ``counts``, ``mean``, ``frequency``, ``low``,
+    ``high``), ``precision_recall`` (class by class ``recall``, ``precision``, ``thresholds``, ``share``, ``band``),
+    ``prevalence`` (``value``, ``stated``), ``operating_points`` (``name``, ``target``, ``chosen_on``, ``threshold``,
+    ``prevalence``, and ``sensitivity``, ``specificity``, ``ppv``, ``npv``, ``called`` with intervals), ``groups``
+    (null, or ``group``, ``images``, ``errors``, most errors first) and ``maps`` (``name``, ``why``, ``true``,
+    ``decided``, ``probability``, ``method``)
+  * likewise ``data``, ``same_data_as_training``, ``test_part_uses``, ``test_part_use_recorded`` and
     ``skipped``
-  * of the generator also ``classifier`` (the model that judged), ``count``, ``seed`` and ``features``, the
-    :class:`~medsynth.evaluate.features.FeatureSpace` in which distances were measured
+  * of the generator also ``classifier`` (the model that judged), ``count``, ``seed``, ``features``, the
+    :class:`~medsynth.evaluate.features.FeatureSpace` in which distances were measured, ``class_distance`` (``kid``
+    between the real classes), ``answers`` (``question``, ``light``, ``sentence``), ``utility``
+    (:class:`~medsynth.evaluate.utility.UtilityReport`) and ``privacy``: ``part``, ``train`` and ``held_out`` (counts),
+    ``copies`` (how many), ``rows`` (:class:`~medsynth.evaluate.privacy.PrivacyRow`) and ``lookalikes`` (``index`` of
+    the generated image, ``name`` of the training image, ``space``, ``nearness``, ``copy``)
 
 * ``references``: ``label``, ``note``, ``classifier`` and ``generator`` (metric -> value)
 * ``provenance``: ``versions``, ``hardware``, ``plugins_left_out``

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Block",
     "Cell",
+    "Lamp",
+    "Lights",
     "Picture",
     "Pictures",
     "Points",
@@ -69,6 +71,23 @@ class Tiles:
 
 
 @dataclass(frozen=True, slots=True)
+class Lamp:
+    """A question with its light (green, yellow, red or none), and what made it so."""
+
+    question: str
+    light: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lights:
+    """Questions and verdicts; the colour is also said in words."""
+
+    kind: ClassVar[str] = "lights"
+    lamps: tuple[Lamp, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Cell:
     """A table cell: text, a smaller line below it, and how dark it is shaded (0 to 1; ``None``: not)."""
 
@@ -118,7 +137,7 @@ class Pictures:
     columns: int = 1
 
 
-Block: TypeAlias = Text | Points | Tiles | Table | Pictures
+Block: TypeAlias = Text | Points | Tiles | Lights | Table | Pictures
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -20,13 +21,19 @@ from medsynth.evaluate.report.history import thinned
 from medsynth.metrics.roc import GRID
 
 if TYPE_CHECKING:
-    import numpy as np
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from medsynth.metrics import Estimate, Roc
+    from medsynth.metrics import Estimate, PrecisionRecall, Reliability, Roc
 
-__all__ = ["MOST_CURVES", "classifier_curves", "generator_curves", "roc_figure"]
+__all__ = [
+    "MOST_CURVES",
+    "classifier_curves",
+    "generator_curves",
+    "precision_recall_figure",
+    "reliability_figure",
+    "roc_figure",
+]
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1.5, 1.5)))
@@ -48,6 +55,42 @@ def roc_figure(curves: Sequence[tuple[str, Roc, Estimate]]) -> str:
     axes.set(xlabel="false positive rate (1 − specificity)", ylabel="true positive rate (sensitivity)")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     axes.legend(loc="lower right", fontsize=9, frameon=False)
+    return _svg(figure)
+
+
+def precision_recall_figure(curves: Sequence[tuple[str, PrecisionRecall, Estimate]]) -> str:
+    """Precision over recall as steps, each with its name, its 95 % band and its average precision in the legend."""
+    figure, axes = _canvas(width=4.8, height=4.6)
+    for (name, curve, area), (colour, dash) in zip(curves, _styles(), strict=False):
+        if curve.low is not None and curve.high is not None:
+            axes.fill_between(GRID, curve.low, curve.high, color=colour, alpha=0.16, linewidth=0)
+        value = "" if area.value is None else f", AP {area.value:.3f}"
+        recall, precision = [0.0, *curve.recall], [curve.precision[0], *curve.precision]
+        style = {"color": colour, "linestyle": dash, "linewidth": 1.8}
+        axes.step(recall, precision, where="pre", label=f"{name}{value}", **style)
+        axes.axhline(curve.share, color=colour, linewidth=1, linestyle=":")
+    axes.set(xlabel="recall (sensitivity)", ylabel="precision (positive predictive value)")
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    axes.legend(loc="lower left", fontsize=9, frameon=False)
+    return _svg(figure)
+
+
+def reliability_figure(curve: Reliability, name: str) -> str:
+    """Frequency of a class over its probability with 95 % bars, above the number of images in each bin."""
+    figure = Figure(figsize=(4.8, 5.2), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3.4, 1))
+    filled = curve.counts > 0
+    mean, frequency = curve.mean[filled], curve.frequency[filled]
+    upper.plot([0, 1], [0, 1], color="#888888", linewidth=1, linestyle=":", label="as often as said")
+    upper.vlines(mean, curve.low[filled], curve.high[filled], color=_COLOURS[0], alpha=0.35, linewidth=5)
+    upper.plot(mean, frequency, color=_COLOURS[0], linewidth=1.4, marker="o", markersize=4, label=name)
+    upper.set(ylabel=f"share that is {name}", xlim=(-0.01, 1.01), ylim=(-0.02, 1.02))
+    upper.legend(loc="upper left", fontsize=9, frameon=False)
+    lower.bar(curve.edges[:-1], curve.counts, width=np.diff(curve.edges), align="edge", color=_COLOURS[0], alpha=0.7)
+    lower.set(xlabel=f"probability of {name}", ylabel="images")
+    lower.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
+    for axes in (upper, lower):
+        _plain(axes)
     return _svg(figure)
 
 
@@ -107,13 +150,19 @@ def _curves(
     axes.set(xlabel=count, ylabel=ylabel)
     axes.set_ylim(bottom=bottom)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
-    axes.legend(fontsize=9, frameon=False)
+    # Inside the axes many names would cover the lines.
+    figure.legend(loc="outside upper center", ncols=2, fontsize=9, frameon=False)
     return _svg(figure)
 
 
 def _canvas(*, width: float, height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
+    _plain(axes)
+    return figure, axes
+
+
+def _plain(axes: Axes) -> None:
     axes.grid(color=_GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(colors=_INK, labelsize=9, length=3)
@@ -121,7 +170,6 @@ def _canvas(*, width: float, height: float) -> tuple[Figure, Axes]:
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         axes.spines[side].set_color(_INK)
-    return figure, axes
 
 
 def _svg(figure: Figure) -> str:

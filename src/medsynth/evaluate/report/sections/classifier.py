@@ -8,6 +8,8 @@ from medsynth.errors import DataError
 from medsynth.evaluate.report.blocks import Block, Pictures, Points, Section, chart, text
 from medsynth.evaluate.report.figures import classifier_curves
 from medsynth.evaluate.report.history import best_epoch, read_series
+from medsynth.evaluate.report.sections.decisions import curve_pictures, group_table, threshold_table
+from medsynth.evaluate.report.sections.maps import map_blocks
 from medsynth.evaluate.report.sections.tables import (
     class_table,
     confusion_table,
@@ -26,7 +28,7 @@ __all__ = ["classifier_section"]
 
 
 def classifier_section(report: Report, classifier: ClassifierReport) -> Section:
-    """Results, confusion matrix, ROC curve and how it was trained."""
+    """Results, confusion matrix, thresholds, curves, groups, maps and how it was trained."""
     scores, classes = classifier.scores, classifier.model.classes
     columns = [("Validation", classifier.model.validation)]
     columns += [(reference.label, reference.classifier) for reference in report.references]
@@ -40,9 +42,15 @@ def classifier_section(report: Report, classifier: ClassifierReport) -> Section:
     ]
     if scores.positive is None:
         blocks.append(class_table(scores, classes))
+    else:
+        table = threshold_table(classifier.decisions, classes, scores.positive)
+        blocks += [] if table is None else [table]
     picture = roc_picture(scores, classes, every=False, of="the test part")
-    if picture is not None:
-        blocks.append(Pictures((picture,)))
+    curves = curve_pictures(classifier.decisions, scores, classes)
+    blocks.append(Pictures((*(() if picture is None else (picture,)), *curves), columns=2))
+    if classifier.groups is not None:
+        blocks.append(group_table(classifier.groups))
+    blocks += map_blocks(classifier.maps)
     if classifier.metrics:
         blocks.append(plugin_table(classifier.metrics, classes, caption="Metrics of plugins"))
     if classifier.run is not None:

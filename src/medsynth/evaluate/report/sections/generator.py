@@ -10,6 +10,7 @@ from medsynth.errors import DataError
 from medsynth.evaluate.report.blocks import Block, Picture, Pictures, Points, Section, chart, photo, text
 from medsynth.evaluate.report.figures import generator_curves
 from medsynth.evaluate.report.history import filmstrips, read_series
+from medsynth.evaluate.report.map_figure import map_figure
 from medsynth.evaluate.report.sections.tables import (
     class_table,
     confusion_table,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from medsynth.evaluate.embedding import Embedding
     from medsynth.evaluate.generator import GeneratorReport
     from medsynth.evaluate.report.model import Report
 
@@ -49,6 +51,8 @@ def generator_section(report: Report, generator: GeneratorReport) -> Section:
         blocks += _training(generator.run, generator.model.classes[:_MOST_CLASSES])
     blocks += _verdict(report, generator)
     blocks += _distances(generator)
+    if generator.embedding is not None:
+        blocks.append(Pictures((_map(generator, generator.embedding),)))
     return Section("generator", "Generator", tuple(blocks))
 
 
@@ -65,6 +69,15 @@ def _distances(generator: GeneratorReport) -> list[Block]:
         if rows:
             tables.append(plugin_table(rows, generator.model.classes, caption=caption))
     return tables
+
+
+def _map(generator: GeneratorReport, embedding: Embedding) -> Picture:
+    return chart(
+        map_figure(embedding, generator.model.classes),
+        alt=f"Map of {len(embedding.points):,} real and generated images by their features.",
+        caption=f"t-SNE of {generator.features.name}: near points are images that the network takes for alike. Where "
+        "dots have no crosses among them, something real is not reached. Distances and areas mean nothing.",
+    )
 
 
 def _grids(generator: GeneratorReport) -> list[Picture]:

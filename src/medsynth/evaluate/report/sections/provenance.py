@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from medsynth.evaluate.report.blocks import Block, Cell, Points, Section, Table, Text
 
 if TYPE_CHECKING:
+    from medsynth.evaluate.generator import GeneratorReport
     from medsynth.evaluate.report.model import Report
     from medsynth.evaluate.subjects import ModelSummary
     from medsynth.metrics import Scores
@@ -42,7 +43,7 @@ def limits_section(report: Report) -> Section:
     models = [report.classifier.model] if report.classifier is not None else []
     models += [report.generator.model] if report.generator is not None else []
     uses = tuple(dict.fromkeys(f"{model.file}: {model.intended_use}" for model in models if model.intended_use))
-    return Section("limits", "Intended use and limitations", (Text(uses), Points(tuple(_limits(report)))))
+    return Section("limits", "Model card: intended use and limitations", (Text(uses), Points(tuple(_limits(report)))))
 
 
 def _limits(report: Report) -> Iterator[str]:
@@ -58,19 +59,41 @@ def _limits(report: Report) -> Iterator[str]:
         )
     if report.classifier is not None:
         yield from _small_sample(report.classifier.scores, report.classifier.model.classes)
+        if report.classifier.maps:
+            yield "This page shows real test images. Treat the file as you treat the data."
         if not report.classifier.familiar:
             yield (
                 "The model file names another data set, or another split, as the one that it was trained on. If these "
                 "test images were among its training images, the numbers are too good."
             )
     if report.generator is not None:
-        yield (
-            "The verdict on generated images is one classifier's, trained on the same data as the generator. It says "
-            "that the classes can be told apart, not that the images are realistic, diverse or useful for training."
-        )
-        yield "Whether generated images resemble single training images, and so could reveal a patient, was not tested."
+        yield from _generator_limits(report.generator)
         if report.generator.real is not None:
             yield "This page shows real training images. Treat the file as you treat the data."
+
+
+def _generator_limits(generator: GeneratorReport) -> Iterator[str]:
+    yield (
+        "The verdict on generated images is one classifier's, trained on the same data as the generator: it says that "
+        "the classes can be told apart. Distances are those of one network's features, which see what that network was "
+        "trained to see."
+    )
+    yield (
+        f"The four lights follow written rules that compare with real images at the same size; {generator.count:,} "
+        f"images of seed {generator.seed} were judged, and other seeds give somewhat other numbers."
+    )
+    if generator.utility.part == "test":
+        yield "The test part was used for utility and privacy: whatever is changed now was chosen by it."
+    else:
+        yield (
+            "Utility and privacy were tested on the validation part, on which the classifier's epoch was chosen. "
+            "Whether generated images help a whole network, and not a probe, was not tested."
+        )
+    yield (
+        "Tests of copying find copies of whole images, also where grey levels or details differ a little. They can "
+        "miss copied parts, mirrored or shifted copies. No sign of copying is no proof of anonymity."
+    )
+    yield "Generated images carry a mark that says so. Do not mix them with clinical images, and do not diagnose them."
 
 
 def _small_sample(scores: Scores, classes: tuple[str, ...]) -> Iterator[str]:
@@ -94,6 +117,7 @@ def _model_table(role: str, model: ModelSummary) -> Table:
         "Device": model.device,
         "Threshold": "none" if model.threshold is None else f"{model.threshold:.4f}",
         "Temperature": "none" if model.temperature is None else f"{model.temperature:.4f}",
+        "Calibration bias": "none" if model.bias is None else ", ".join(f"{value:.4f}" for value in model.bias),
         "Trained on": f"{model.data.get('source')}, fingerprint {model.data.get('fingerprint')}",
         "Training": _say(model.training),
         "Made with": _say(model.versions),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from medsynth.evaluate.report.blocks import Section, Text, Tile, Tiles
+from medsynth.evaluate.report.blocks import Block, Lamp, Lights, Section, Text, Tile, Tiles
 from medsynth.evaluate.report.words import count, interval, join, number, percent, unit
 
 if TYPE_CHECKING:
+    from medsynth.evaluate.answers import Answer
     from medsynth.evaluate.classifier import ClassifierReport
     from medsynth.evaluate.generator import GeneratorReport
     from medsynth.evaluate.report.model import Report
@@ -20,7 +21,22 @@ __all__ = ["summary_section"]
 def summary_section(report: Report) -> Section:
     """Tiles and sentences."""
     sentences = [*_classifier_sentences(report.classifier), *_generator_sentences(report)]
-    return Section("summary", "Summary", (Tiles(tuple(_tiles(report))), Text(tuple(sentences))))
+    blocks: list[Block] = [Tiles(tuple(_tiles(report))), Text(tuple(sentences))]
+    if report.generator is not None:
+        blocks.append(Lights(tuple(_lamp(answer) for answer in report.generator.answers)))
+    return Section("summary", "Summary", tuple(blocks))
+
+
+_QUESTIONS = {
+    "fidelity": "Do generated images look real?",
+    "diversity": "Do they cover what is real?",
+    "utility": "Do they help to train?",
+    "privacy": "Do they keep patients private?",
+}
+
+
+def _lamp(answer: Answer) -> Lamp:
+    return Lamp(_QUESTIONS[answer.question], answer.light, answer.sentence)
 
 
 def _tiles(report: Report) -> Iterator[Tile]:

@@ -1,0 +1,281 @@
+"""Two evaluated generators side by side, from the ``metrics.json`` of each.
+
+``compare.json``, schema 1: ``schema``, ``created``, ``first`` and ``second`` (``name``, ``model``, ``content_hash``,
+``count``, ``seed``), ``same_features``, ``warnings``, ``answers`` (``question``, ``first``, ``second``: light and
+sentence each) and ``rows``: ``group`` (``verdict``, ``features``, ``images``, ``utility`` or ``privacy``), ``name``,
+``space`` (name of the features), ``network`` (their content hash; numbers are in one row only where it is the same),
+``higher_is_better``, ``first`` and ``second`` (``value``, ``low``, ``high``, ``real``, ``error``; null where that side
+has no such row) and ``apart`` (whether the intervals do not touch; null where one is missing).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from medsynth.errors import DataError
+from medsynth.evaluate.answers import Answer
+from medsynth.outputs import atomic_write, ensure_folder, write_json
+
+__all__ = [
+    "Comparison",
+    "ComparedAnswer",
+    "ComparedRow",
+    "Number",
+    "Subject",
+    "compare_evaluations",
+    "write_comparison",
+]
+
+HTML_NAME, JSON_NAME = "compare.html", "compare.json"
+_SCHEMA = 1
+_READABLE = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """One of the two.
+
+    Attributes:
+        name: Of its folder.
+        model: File of the generator.
+        content_hash: Of the generator.
+        count: Images that were judged.
+        seed: Of their noise.
+    """
+
+    name: str
+    model: str
+    content_hash: str
+    count: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Number:
+    """A value with its interval and that of real images; or what went wrong."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    real: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedRow:
+    """One metric of both.
+
+    Attributes:
+        group: ``verdict``, ``features``, ``images``, ``utility`` or ``privacy``.
+        name: Of the metric.
+        space: Name of the features that it was measured in, where there are any.
+        network: Their content hash.
+        higher_is_better: ``None`` where unknown.
+        first: ``None`` where the first has no such number.
+        second: Likewise.
+    """
+
+    group: str
+    name: str
+    space: str | None
+    network: str | None
+    higher_is_better: bool | None
+    first: Number | None
+    second: Number | None
+
+    @property
+    def apart(self) -> bool | None:
+        """Whether the 95 % intervals do not touch; ``None`` where one is missing."""
+        ends = [end for side in (self.first, self.second) if side for end in (side.low, side.high) if end is not None]
+        if len(ends) < 4:
+            return None
+        return bool(ends[1] < ends[2] or ends[3] < ends[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedAnswer:
+    """What each got to one of the four questions."""
+
+    question: str
+    first: Answer
+    second: Answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two generators.
+
+    Attributes:
+        created: ISO 8601, UTC.
+        first: The one.
+        second: The other.
+        same_features: Whether both were measured in one feature space.
+        answers: The four questions.
+        rows: Numbers.
+        warnings: Why some of them cannot be compared.
+    """
+
+    created: str
+    first: Subject
+    second: Subject
+    same_features: bool
+    answers: tuple[ComparedAnswer, ...]
+    rows: tuple[ComparedRow, ...]
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of ``compare.json``."""
+        rows = [{**asdict(row), "apart": row.apart} for row in self.rows]
+        return {"schema": _SCHEMA, **asdict(self), "rows": rows}
+
+
+def compare_evaluations(first: str | Path, second: str | Path) -> Comparison:
+    """Read two folders of :func:`medsynth.evaluate.write_report` and pair their numbers.
+
+    Raises:
+        DataError: A folder holds no ``metrics.json`` of a generator with this schema.
+    """
+    folders = [Path(first), Path(second)]
+    sides = [_read(folder) for folder in folders]
+    numbers = [dict(_numbers(side["generator"])) for side in sides]
+    keys = list(dict.fromkeys([*numbers[0], *numbers[1]]))
+    rows = [
+        _pair(key, *(side.get(key) for side in numbers)) for key in sorted(keys, key=lambda key: _ORDER.index(key[0]))
+    ]
+    answers = [{each["question"]: Answer(**each) for each in side["generator"]["answers"]} for side in sides]
+    hashes = [side["generator"]["features"]["content_hash"] for side in sides]
+    subjects = [_subject(folder, side["generator"]) for folder, side in zip(folders, sides, strict=True)]
+    return Comparison(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        first=subjects[0],
+        second=subjects[1],
+        same_features=hashes[0] == hashes[1],
+        answers=tuple(
+            ComparedAnswer(question=question, first=answer, second=answers[1][question])
+            for question, answer in answers[0].items()
+            if question in answers[1]
+        ),
+        rows=tuple(rows),
+        warnings=tuple(_warnings(*sides)),
+    )
+
+
+def write_comparison(folder: str | Path, comparison: Comparison) -> Path:
+    """Write ``compare.html`` and ``compare.json``, each atomically.
+
+    Returns:
+        The path of ``compare.html``.
+
+    Raises:
+        OutputError: The folder cannot be written to, or the disk is full.
+    """
+    from medsynth.evaluate.report.compare_page import render_comparison
+
+    out = ensure_folder(folder)
+    write_json(out / JSON_NAME, comparison.to_dict())
+    with atomic_write(out / HTML_NAME) as temporary:
+        temporary.write_text(render_comparison(comparison), encoding="utf-8")
+    return out / HTML_NAME
+
+
+_ORDER = ("verdict", "features", "images", "utility", "privacy")
+
+_Key = tuple[str, str, str | None]
+"""Group, name, and the content hash of the network (or ``pixels``): numbers with one key can be compared."""
+
+_Found = tuple[bool | None, str | None, Number]
+"""Whether higher is better, the name of the space, and the number."""
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    path = folder / "metrics.json"
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        schema, generator = fields["schema"], fields["generator"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path}: must be what medsynth evaluate generator wrote, but cannot be read ({error}). Name its folder."
+        ) from None
+    if schema != _READABLE or not generator or "answers" not in generator:
+        raise DataError(
+            f"{path}: must hold an evaluated generator, schema {_READABLE}. Got schema {schema} and "
+            f"{'none' if not generator else 'one without answers'}. Evaluate the generator again."
+        )
+    return dict(fields)
+
+
+def _subject(folder: Path, generator: Mapping[str, Any]) -> Subject:
+    model = generator["model"]
+    return Subject(
+        name=folder.resolve().name,
+        model=model["file"],
+        content_hash=model["content_hash"],
+        count=generator["count"],
+        seed=generator["seed"],
+    )
+
+
+def _numbers(generator: Mapping[str, Any]) -> Iterator[tuple[_Key, _Found]]:
+    """Every number under what must be the same for it to be compared."""
+    network, judge = generator["features"]["content_hash"], generator["classifier"]["content_hash"]
+    for name, estimate in generator["overall"].items():
+        better = name not in {"loss", "brier", "calibration_error"}
+        yield ("verdict", name, judge), (better, generator["classifier"]["file"], Number(**estimate))
+    for row in generator["metrics"]:
+        key = ("images", row["name"], None) if row["space"] is None else ("features", row["name"], network)
+        yield key, (row["higher_is_better"], row["space"], _number(row, real=row["real"]))
+    space = generator["utility"]["space"]
+    for arm in generator["utility"]["arms"]:
+        name = f"{arm['name']}, tested on {arm['tested_on']}"
+        if arm["name"] == "real + generated":
+            name = f"{name}, {arm['real']} + {arm['added']}"
+        for measure, said in (("auc", "AUC"), ("gain", "gain in AUC")):
+            estimate = arm[measure]
+            if arm["error"] or estimate["value"] is not None:
+                yield ("utility", f"{said}: {name}", network), (True, space, Number(**estimate, error=arm["error"]))
+    for row in generator["privacy"]["rows"]:
+        where = row["space"]
+        place = network if where == space else judge if where is None else where
+        yield ("privacy", row["name"], place), (None, where, _number(row, real=row["control"]))
+
+
+def _number(row: Mapping[str, Any], real: float | None) -> Number:
+    return Number(value=row["value"], low=row["low"], high=row["high"], real=real, error=row["error"])
+
+
+def _pair(key: _Key, first: _Found | None, second: _Found | None) -> ComparedRow:
+    group, name, network = key
+    found = first or second
+    assert found is not None
+    return ComparedRow(
+        group=group,
+        name=name,
+        space=found[1],
+        network=network,
+        higher_is_better=found[0],
+        first=None if first is None else first[2],
+        second=None if second is None else second[2],
+    )
+
+
+def _warnings(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[str]:
+    one, other = first["generator"], second["generator"]
+    if one["features"]["content_hash"] != other["features"]["content_hash"]:
+        yield (
+            f"Distances were measured in two feature spaces ({one['features']['name']}; {other['features']['name']}): "
+            "none of them can be compared. Evaluate both with one --features."
+        )
+    if one["classifier"]["content_hash"] != other["classifier"]["content_hash"]:
+        yield "Two classifiers judged: their verdicts cannot be compared. Evaluate both with one --classifier."
+    if first["data"]["fingerprint"] != second["data"]["fingerprint"]:
+        yield "The real images are two data sets, or two splits of one: no number can be compared."
+    if one["count"] != other["count"]:
+        counts = f"{one['count']:,} and {other['count']:,}"
+        yield f"Unequal numbers of images, {counts}: fid, vendi and the gain depend on them."
+    if one["privacy"]["part"] != other["privacy"]["part"]:
+        yield f"Held-out images are of the {one['privacy']['part']} part and of the {other['privacy']['part']} part."

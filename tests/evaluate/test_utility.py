@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.preprocessing import StandardScaler
+
+from medsynth.evaluate import utility
+from medsynth.evaluate.sides import Side
+from medsynth.evaluate.utility import probe_utility
+from medsynth.metrics import Resampling
+
+FEW = Resampling(resamples=200)
+
+
+def side(count, seed, *, apart=0.5, wide=6):
+    """Two normal clouds; two rows to a group."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(count) // 2 % 2
+    features = random.normal(size=(count, wide)) + apart * labels[:, None]
+    groups = tuple(f"{seed}-{index // 2}" for index in range(count))
+    images = np.zeros((count, 2, 2, 1), np.uint8)
+    return Side(images=images, labels=labels, features=features.astype(np.float32), groups=groups)
+
+
+def probe(*sides, **options):
+    return probe_utility(*sides, space="clouds", part="test", resampling=FEW, **options)
+
+
+def arms(report):
+    return {(arm.name, arm.tested_on, arm.added): arm for arm in report.arms}
+
+
+def test_good_images_help_where_real_ones_are_few():
+    report = probe(side(16, 0), side(400, 1), side(400, 2))
+    lead = report.leading
+    assert lead.added == 400
+    assert lead.gain.low > 0
+    assert lead.p < 0.05
+    assert lead.gain.value == pytest.approx(lead.auc.value - arms(report)["real", "real", 0].auc.value)
+    assert arms(report)["generated", "real", 400].auc.low > 0.75
+    json.dumps(report.to_dict(), allow_nan=False)
+
+
+def test_swapped_labels_harm():
+    made = side(400, 2)
+    report = probe(side(60, 0), side(300, 1), replace(made, labels=1 - made.labels))
+    assert report.leading.gain.high < 0
+    assert arms(report)["generated", "real", 400].auc.high < 0.5
+    assert arms(report)["real", "generated", 0].auc.value < 0.5
+
+
+def test_images_of_enough_patients_need_no_more():
+    report = probe(side(600, 0), side(200, 1), side(100, 2))
+    assert report.leading.gain.low < 0 < report.leading.gain.high
+    assert report.leading.p > 0.05
+
+
+def test_the_probe_is_scikit_learns_with_equal_weights(monkeypatch):
+    real, test = side(40, 0), side(100, 1)
+    monkeypatch.setattr(utility, "_drawn", lambda each, seed: (each.features, each.labels))
+    found = arms(probe(real, test, side(40, 2), seeds=1))["real", "real", 0]
+    scaler = StandardScaler().fit(real.features.astype(float))
+    fit = LogisticRegression(C=0.01 * 1000 / 40, max_iter=300).fit(scaler.transform(real.features), real.labels)
+    expected = roc_auc_score(test.labels, fit.predict_proba(scaler.transform(test.features))[:, 1])
+    assert found.auc.value == pytest.approx(expected, abs=1e-3)
+    assert found.gain.value is None
+
+
+def test_every_arm_of_a_seed_has_the_same_patients():
+    train = side(40, 0)
+    features, labels = utility._drawn(train, 3)
+    assert len(features) == 40
+    np.testing.assert_array_equal(features, utility._drawn(train, 3)[0])
+    assert not np.array_equal(features, utility._drawn(train, 4)[0])
+    assert set(labels) == {0, 1}
+    assert {row.tobytes() for row in features} < {row.tobytes() for row in train.features}
+
+
+def test_augmented_images_are_an_arm_of_their_own():
+    report = probe(side(40, 0), side(100, 1), side(40, 2), augmented=side(40, 3))
+    assert arms(report)["real + augmented", "real", 40].gain.value is not None
+
+
+def test_an_arm_that_fails_is_a_row():
+    made = side(40, 2)
+    report = probe(side(40, 0), side(100, 1), replace(made, labels=np.zeros(40, np.int64)))
+    failed = arms(report)["generated", "real", 40]
+    assert "images of every class" in failed.error
+    assert report.leading.error is None
+    none = probe(side(40, 0), side(0, 1), made)
+    assert all(arm.error for arm in none.arms if arm.tested_on == "real")
+
+
+def test_augmented_images_stay_images(load, data):
+    from medsynth.evaluate import FeatureNetwork
+    from medsynth.evaluate.augmented import augment_side
+    from medsynth.evaluate.sides import read_side
+
+    network = FeatureNetwork.of(load("classifier.onnx"))
+    train = read_side(data, "train", load("generator.onnx"), network)
+    more = augment_side(train, 2 * len(train), network)
+    assert more.images.shape == (2 * len(train), 16, 16, 1)
+    assert np.bincount(more.labels).tolist() == (2 * np.bincount(train.labels)).tolist()
+    assert abs(more.images.mean() - train.images.mean()) < 25
+    assert not (more.images[: len(train)] == more.images[len(train) :]).all()
