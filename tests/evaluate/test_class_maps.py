@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
+import medsynth
 from medsynth.evaluate import evaluate_classifier
 from medsynth.evaluate.class_maps import occlusion, telling_images
 from medsynth.infer import Predictions
@@ -55,3 +58,11 @@ def test_maps_are_of_test_images_and_name_them(load, data):
         assert each.probability == pytest.approx(probability[model.classes.index(each.decided)])
     assert "image" not in report.to_dict()["maps"][0]
     assert evaluate_classifier(model, data, maps=0, resampling=Resampling(resamples=10)).maps == ()
+
+
+@pytest.mark.parametrize(("fewest", "method"), [(1, "grad-cam"), (100, "occlusion")])
+def test_maps_of_a_few_cells_are_not_shown(classifier_onnx, phantom, monkeypatch, fewest, method):
+    monkeypatch.setattr(sys.modules["medsynth.evaluate.class_maps"], "_FEWEST_CELLS", fewest)
+    model = medsynth.load_model(classifier_onnx, device="cpu")
+    report = evaluate_classifier(model, phantom, maps=1, resampling=Resampling(resamples=10))
+    assert {each.method for each in report.maps} == {method}

@@ -105,3 +105,11 @@ def test_a_kill_behind_the_last_step_only_finishes_the_run(phantom, tmp_path, mo
     assert run.outcome["steps"] == 2
     with pytest.raises(ConfigError, match="longer, not shorter"):
         medsynth.train_generator(phantom, out=tmp_path / "run", steps=1, resume=True, **TINY)
+
+
+def test_collapse_is_told_when_it_begins(phantom, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("medsynth.train.watch.COLLAPSED", 99.0)
+    run = medsynth.train_generator(phantom, out=tmp_path / "run", steps=6, **TINY)
+    assert [text.partition(":")[0] for text in run.outcome["warnings"]] == ["step 2", "step 2"]
+    told = capsys.readouterr().err
+    assert all(told.count(f"the images of '{name}' are nearly all alike") == 1 for name in phantom.classes)

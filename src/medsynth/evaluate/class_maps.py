@@ -24,6 +24,9 @@ Method: TypeAlias = Literal["grad-cam", "occlusion"]
 
 _CELLS = 8
 
+# With fewer cells on a side, activations of a small image, the map says no more than left or right.
+_FEWEST_CELLS = 4
+
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class ClassMap:
@@ -35,7 +38,7 @@ class ClassMap:
         true: Its class.
         decided: The class decided.
         probability: Of the class decided.
-        method: ``grad-cam``, or ``occlusion`` where the file has no usable ``activations``.
+        method: ``grad-cam``, or ``occlusion`` where the file has no usable ``activations``, or fewer than 4 by 4 cells.
         image: uint8 (height, width, channels), as the model saw it.
         values: float64 (h, w), 0 or above.
     """
@@ -149,10 +152,10 @@ def _explainer(model: Classifier) -> tuple[Method, Callable[[NDArray[np.uint8], 
 
     try:
         maps = GradCam(model.path)
-        maps(np.zeros(model.image.shape, np.uint8), 0)
+        cells = maps(np.zeros(model.image.shape, np.uint8), 0).shape
     except ArtifactError:
         return "occlusion", hide
-    return "grad-cam", maps
+    return ("occlusion", hide) if min(cells) < _FEWEST_CELLS else ("grad-cam", maps)
 
 
 def _in_turns(rows: list[int], decided: NDArray[np.int64]) -> Iterator[int]:

@@ -138,10 +138,12 @@ class _Recorder(keras.callbacks.Callback):
         self.step, self.before = 0, 0.0
         self.kept: dict[str, Any] = {}
         self.warnings: list[str] = []
+        self.alike: set[int] = set()  # Classes that were told to be collapsed, and still are.
         if run.checkpoint.exists():
             state = load_variables(run.checkpoint, self._saved())
             self.step, self.before = state["step"], state["seconds"]
-            self.kept, self.warnings = state.get("kept", {}), state.get("warnings", [])
+            self.kept, self.warnings = state["kept"], state["warnings"]
+            self.alike = set(state["alike"])
         self._history: TextIO | None = None
         self._board = tf.summary.create_file_writer(str(run.folder / "tensorboard")) if config.tensorboard else None
         self.began, self.first = time.monotonic(), self.step
@@ -210,11 +212,12 @@ class _Recorder(keras.callbacks.Callback):
         if self.config.keep == "last" or look.distance < self.kept.get("distance", math.inf):
             self.kept = {"step": self.step, "distance": look.distance, "diversity": list(look.diversity)}
             save_variables(self.run.weights, {"model": model_variables(self.trained)})
-        for index in look.collapsed:
+        for index in sorted(set(look.collapsed) - self.alike):
             self._warn(
                 f"step {self.step}: the images of '{self.run.classes[index]}' are nearly all alike (diversity "
                 f"{look.diversity[index]:.2f} of the real images')."
             )
+        self.alike = set(look.collapsed)
         diversity = zip(self.run.classes, look.diversity, strict=True)
         return {"watch_distance": look.distance, **{f"watch_diversity_{name}": value for name, value in diversity}}
 
@@ -240,6 +243,7 @@ class _Recorder(keras.callbacks.Callback):
     def _save(self, seconds: float) -> None:
         """Everything that is needed to go on from here."""
         state = {"step": self.step, "seconds": seconds, "kept": self.kept, "warnings": self.warnings}
+        state["alike"] = sorted(self.alike)
         save_variables(self.run.checkpoint, self._saved(), state)
 
     def _saved(self) -> dict[str, list[keras.Variable]]:

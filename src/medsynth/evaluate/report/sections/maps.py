@@ -30,8 +30,8 @@ _HOW = {
         "rises with it."
     ),
     "occlusion": (
-        "Occlusion, because Grad-CAM needs activations that this file does not have: how much the score of the class "
-        "decided falls when a square of the image is hidden."
+        "Occlusion, because Grad-CAM needs activations of at least 4 by 4 cells, which this file does not have: how "
+        "much the score of the class decided falls when a square of the image is hidden."
     ),
 }
 _HEIGHT = 224
