@@ -33,21 +33,16 @@ def steps_done(folder: Path) -> int:
     return path.read_text().count("\n") if path.exists() else 0
 
 
-def stamp(folder: Path) -> int:
-    path = folder / "checkpoint.npz"
-    return path.stat().st_mtime_ns if path.exists() else 0
-
-
 def killed(folder: Path, given: argparse.Namespace) -> list[dict[str, Any]]:
     """Kill a run so many times, then let it end."""
     draw, kills = random.Random(given.seed), []
     while len(kills) < given.kills:
         process = subprocess.Popen(command(folder, given, "--resume"), stdout=subprocess.DEVNULL)
-        # Counted from a new checkpoint on (at first the one of step 0), so that every kill meets training.
+        # Counted from new lines of the history on, so that every kill meets training.
         before, until = time.monotonic(), None
-        seen = stamp(folder)
+        reached = kills[-1]["lines_of_history"] if kills else 0
         while process.poll() is None and (until is None or time.monotonic() < until):
-            if until is None and stamp(folder) != seen:
+            if until is None and steps_done(folder) > reached:
                 until = time.monotonic() + draw.uniform(0, given.longest)
             time.sleep(0.002)
         if process.poll() is not None:
@@ -76,7 +71,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--every", type=int, default=20, help="steps between two checkpoints")
     parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--longest", type=float, default=3.0, help="most seconds from a checkpoint to the kill")
+    parser.add_argument("--longest", type=float, default=3.0, help="most seconds from the first new step to the kill")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-O", "--option", action="append", default=[], metavar="KEY=VALUE")
     given = parser.parse_args()
