@@ -3,6 +3,9 @@
     python benchmarks/planted_faults.py            prints the table of docs/explanation/planted-faults.md
     python benchmarks/planted_faults.py --numbers  with every value
 
+All is done four times, with other phantom patients each time. The rules of the lights were settled while looking at the
+first draw; the others are a test of them.
+
 The faultless sets are slices of patients that are in no other set: what a generator makes that has learned everything.
 A number catches a fault when it, and its whole 95 % interval where it has one, is worse than that of each of three
 faultless sets by more than these differ among themselves; a light, when it is worse than each of theirs. Features are
@@ -30,6 +33,8 @@ SIZE, SLICES, SQUARES = 32, 2, 4
 TRAIN, HELD_OUT, MADE, SETS = 320, 120, 160, 3
 """Patients."""
 
+DRAWS = 4
+
 LOWER_IS_BETTER = {"copies", "membership"}
 
 
@@ -49,9 +54,9 @@ def side(images: np.ndarray, labels: np.ndarray, **rest: object) -> Side:
     return Side(images=images, labels=labels, features=features_of(images), **rest)
 
 
-def patients() -> list[Side]:
+def patients(draw: int) -> list[Side]:
     """Training, held-out and faultless sets, no patient in two of them."""
-    drawn = make_phantom(patients=TRAIN + HELD_OUT + SETS * MADE, slices_per_patient=SLICES, size=SIZE)
+    drawn = make_phantom(patients=TRAIN + HELD_OUT + SETS * MADE, slices_per_patient=SLICES, size=SIZE, seed=draw)
     edges = np.cumsum([0, TRAIN, HELD_OUT, *[MADE] * SETS]) * SLICES
     return [
         side(drawn.images[a:b, :, :, None], drawn.labels[a:b], names=drawn.names[a:b], groups=drawn.groups[a:b])
@@ -89,9 +94,9 @@ def numbers_of(found: Assessment) -> dict[str, tuple[Estimate, bool]]:
     return numbers
 
 
-def examine() -> tuple[dict[str, dict[str, bool]], dict[str, dict[str, float]]]:
+def examine(draw: int) -> tuple[dict[str, dict[str, bool]], dict[str, dict[str, float]]]:
     """Line -> fault -> whether it is caught; and line -> set -> value (of a light: its place from best to worst)."""
-    train, held_out, *good = patients()
+    train, held_out, *good = patients(draw)
     sets = {f"faultless {index + 1}": each for index, each in enumerate(good)}
     sets |= {fault: plant(good[0], train) for fault, plant in FAULTS.items()}
     found: dict[str, dict[str, Estimate]] = {}
@@ -124,25 +129,26 @@ def is_caught(of: dict[str, Estimate], fault: str, *, higher_is_better: bool, li
     return bool(best < min(fine) - spread)
 
 
-def table(caught: dict[str, dict[str, bool]]) -> str:
-    """As Markdown."""
+def table(draws: list[dict[str, dict[str, bool]]]) -> str:
+    """As Markdown: in how many draws each line caught each fault."""
     lines = [f"| | {' | '.join(FAULTS)} |", f"| --- |{' --- |' * len(FAULTS)}"]
-    lines += [
-        f"| {line} | {' | '.join('caught' if of.get(fault) else '' for fault in FAULTS)} |"
-        for line, of in caught.items()
-    ]
+    for line in draws[0]:
+        times = (sum(bool(caught[line].get(fault)) for caught in draws) for fault in FAULTS)
+        lines.append(f"| {line} | {' | '.join(str(each or '') for each in times)} |")
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--numbers", action="store_true", help="print every value")
+    parser.add_argument("--first", type=int, default=0, help="seed of the first draw")
     given = parser.parse_args()
-    caught, values = examine()
-    print(table(caught))
+    found = [examine(draw) for draw in range(given.first, given.first + DRAWS)]
+    print(table([caught for caught, _ in found]))
     if given.numbers:
-        for line, of in values.items():
-            print(line, {name: round(value, 4) for name, value in of.items()})
+        for draw, (_, values) in enumerate(found, given.first):
+            for line, of in values.items():
+                print(f"draw {draw}:", line, {name: round(value, 4) for name, value in of.items()})
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ TUNED = {
 RECIPES: dict[str, dict[str, Any]] = {
     "frozen, 160": FROZEN,
     "frozen, 64": FROZEN | {"image_size": 64},
+    "frozen, 96": FROZEN | {"image_size": 96},
     "all trained, 64": TUNED,
     "all trained, 64, not augmented": TUNED | {"augmentation": False},
     "all trained, 64, 1e-4": TUNED | {"learning_rate": 1e-4},

@@ -44,10 +44,15 @@ def vgg16_features(images: np.ndarray, weights: str) -> np.ndarray:
     return np.concatenate([answer(np.stack([enlarged(image) for image in chunk])).numpy() for chunk in chunks])
 
 
-def distances(real: np.ndarray, made: np.ndarray) -> dict[str, list[float]]:
-    """Precision, recall, density, coverage (k = 5) and KID with intervals, features standardised on the real ones."""
-    mean, scale = real.mean(0), real.std(0) + 1e-6
-    real, made = (real - mean) / scale, (made - mean) / scale
+def distances(every: np.ndarray, real: np.ndarray, made: np.ndarray) -> dict[str, list[float]]:
+    """Precision, recall, density, coverage (k = 5) and KID with intervals.
+
+    Features are standardised on ``every`` real training image; channels that hardly ever answer to one (standard
+    deviation below a hundredth of the median) are left out, as a single image could outweigh all others there.
+    """
+    mean, scale = every.mean(0), every.std(0)
+    live = scale > 0.01 * np.median(scale)
+    real, made = ((rows[:, live] - mean[live]) / scale[live] for rows in (real, made))
     found = manifold_metrics(real, made, k=5)
     told = {name: getattr(found, name) for name in ("precision", "recall", "density", "coverage")}
     told["kid"] = kernel_distance(real, made)

@@ -118,7 +118,7 @@ class ClassifierConfig(_Config):
     """
 
     backbone: str = "vgg16"
-    epochs: int = field(default=5, metadata={"at_least": 1})
+    epochs: int = field(default=30, metadata={"at_least": 1})
     learning_rate: float | None = field(default=None, metadata={"below": math.inf, "above": 0})
     schedule: Literal["cosine", "constant"] = "cosine"
     weight_decay: float = field(default=0.1, metadata={"at_least": 0, "below": math.inf})

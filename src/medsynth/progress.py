@@ -6,7 +6,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 __all__ = ["OnProgress", "progress_bar"]
 
@@ -43,17 +46,24 @@ def _terminal_bar(description: str, unit: str) -> Iterator[OnProgress]:
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.text import Text
+
+    class Bar(Progress):
+        def get_renderables(self) -> Iterator[RenderableType]:
+            yield from super().get_renderables()
+            # On lines of their own, because beside the bar they would push it and the time left off the terminal.
+            yield from [Text(f"  {task.fields['figures']}") for task in self.tasks if task.fields["figures"]]
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]} {task.fields[figures]}"),
+        TextColumn("{task.fields[speed]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         TextColumn("left"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Bar(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(description, total=None, speed="", figures="")
         began = time.monotonic()
         first: int | None = None

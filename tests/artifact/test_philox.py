@@ -113,6 +113,50 @@ def test_written_out_functions_agree_with_numpy() -> None:
     np.testing.assert_allclose(sine**2 + cosine**2, 1, atol=1e-15)
 
 
+@given(
+    seed=st.integers(0, MAX_SEED),
+    start=st.integers(0, MAX_START - 20),
+    count=st.integers(1, 8),
+    row=st.integers(0, 7),
+    latent=st.integers(1, 12),
+    limit=st.floats(0.3, 3.0),
+)
+@settings(max_examples=40, deadline=None)
+def test_truncated_rows_are_those_of_resampling(
+    seed: int, start: int, count: int, row: int, latent: int, limit: float
+) -> None:
+    row %= count
+    found = noise(seed, start, count, latent, truncation=limit)
+    assert found.dtype == np.float32
+    assert np.array_equal(found[row], noise(seed, start + row, 1, latent, truncation=limit)[0])
+    for place, value in enumerate(found[row]):
+        again = 0
+        # A draw of its own for every turn: the key's second word.
+        while abs(expected := np.float32(reference_row(seed + (again << 64), start + row, latent)[place])) > limit:
+            again += 1
+        assert value == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
+@pytest.mark.parametrize("limit", [0.05, 0.5, 1.5])
+def test_truncated_noise_has_the_truncated_normal_distribution(limit: float) -> None:
+    values = np.sort(noise(3, 0, 400, 50, truncation=limit).ravel().astype(np.float64))
+    assert np.abs(values).max() <= limit
+    normal = NormalDist()
+    low, high = normal.cdf(-limit), normal.cdf(limit)
+    cdf = np.array([(normal.cdf(value) - low) / (high - low) for value in values[::20]])
+    assert np.abs(cdf - (np.arange(len(values))[::20] + 0.5) / len(values)).max() < 1.95 / math.sqrt(len(cdf))
+
+
+def test_a_limit_beyond_every_value_changes_nothing() -> None:
+    assert np.array_equal(noise(1, 2, 30, 10, truncation=50.0), noise(1, 2, 30, 10))
+
+
+@pytest.mark.parametrize("limit", [0.0, 0.01, -1.0, math.nan, math.inf])
+def test_a_limit_that_cannot_be_is_refused(limit: float) -> None:
+    with pytest.raises(ConfigError, match=r"truncation must be from 0.05"):
+        noise(0, 0, 1, 4, truncation=limit)
+
+
 def test_no_rows_is_fine() -> None:
     assert noise(0, 5, 0, 3).shape == (0, 3)
 

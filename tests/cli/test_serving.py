@@ -138,6 +138,18 @@ def test_generate(generator: str, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "finished already; left alone" in capsys.readouterr().out
 
 
+def test_generate_with_truncation_and_rejection(
+    generator: str, classifier: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    call = ["generate", generator, "--out", str(out), "--count", "4", "--truncation", "0.7", "--confidence", "0.01"]
+    assert run([*call, "--reject-with", classifier, "--label", "opacity"]) == 0
+    assert "4 images written, chosen from 4 tries, on cpu" in capsys.readouterr().out
+    with (out / "manifest-00000000-00000004.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["truncation"], row["confidence"]) for row in rows} == {("0.7", "0.01")}
+
+
 def test_generate_says_what_is_wrong(
     generator: str, classifier: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -150,6 +162,9 @@ def test_generate_says_what_is_wrong(
         ),
         ([generator, "--out", generator, "--count", "1"], "must be a folder (for PNG files), or end in .npz or .tar"),
         ([generator, "--out", out, "--count", "0"], "count"),
+        ([generator, "--out", out, "--count", "1", "--truncation", "0"], "truncation must be from 0.05"),
+        ([generator, "--out", out, "--count", "1", "--confidence", "0.9"], "--confidence P go together"),
+        ([generator, "--out", out, "--count", "1", "--reject-with", classifier], "--confidence P go together"),
         ([generator, "--out", out, "--count", "1", "--seed", str(2**64)], "seed must be from 0"),
     ):
         assert run(["generate", *arguments]) == 2, said

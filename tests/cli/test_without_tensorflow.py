@@ -61,6 +61,13 @@ def test_the_artefacts_are_served_and_judged(medsynth, classifier_onnx, generato
     assert "<html" in (tmp_path / "report" / "report.html").read_text()
 
 
+def test_training_anew_names_the_extra_before_an_image_is_made(medsynth, classifier_onnx, generator_onnx):
+    judge = ("--classifier", classifier_onnx, "--out", "judged", "--utility", "retrain")
+    said = medsynth("evaluate", "generator", generator_onnx, "phantom", *judge, code=2)
+    assert "medsynth-core[train]" in said.stderr
+    assert "Generating" not in said.stderr
+
+
 def test_data_are_audited(medsynth):
     assert "phantom: 960 images" in medsynth("dataset", "audit", "phantom").stdout
 

@@ -62,7 +62,9 @@ def test_frozen_blocks_have_no_trainable_weights():
 
 def test_levels_are_means_and_standard_deviations_of_three_blocks(vgg16_weights):
     model = VGG16(weights=str(vgg16_weights)).build(COLOUR, 2)
-    assert model.get_layer("block1_conv1").trainable
+    # Learned from other images, so by default they stay as they are; random ones do not.
+    assert not model.get_layer("block4_conv3").trainable
+    assert VGG16(weights="none", width=0.1).build(COLOUR, 2).get_layer("block1_conv1").trainable
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     published = keras.applications.VGG16(include_top=False, weights=str(vgg16_weights))
     pools = [published.get_layer(f"block{block}_pool").output for block in (2, 3, 4)]

@@ -32,7 +32,7 @@ def utility(gain=(0.02, 0.01, 0.03), p=0.01, alone=(0.8, 0.7, 0.9)):
         Arm(name="generated", tested_on="real", real=0, added=9, auc=Estimate(*alone)),
         Arm(name="real + generated", tested_on="real", real=10, added=9, gain=Estimate(*gain), p=p),
     )
-    return UtilityReport(arms=arms, part="test", seeds=5, space="x")
+    return UtilityReport(arms=arms, part="test", seeds=5, learner="probe", description="logistic regression", space="x")
 
 
 def privacy(copies=0, **rows):
@@ -87,7 +87,7 @@ def test_no_number_no_light():
         rows=(PrivacyRow(name="copies", space="pixels", error="none held out"),),
         lookalikes=(), copies=0, part="test", train=10, held_out=0,
     )  # fmt: skip
-    bare = UtilityReport(arms=(), part="test", seeds=5, space="x")
+    bare = UtilityReport(arms=(), part="test", seeds=5, learner="probe", description="", space="x")
     answers = answer_all(broken, None, bare, failed)
     assert {answer.light for answer in answers} == {"none"}
     assert "too few" in answers[0].sentence

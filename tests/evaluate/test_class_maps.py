@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 
 import medsynth
-from medsynth.evaluate import evaluate_classifier
+from medsynth.evaluate import class_maps, evaluate_classifier
 from medsynth.evaluate.class_maps import occlusion, telling_images
 from medsynth.infer import Predictions
 from medsynth.metrics import Resampling
@@ -62,7 +60,7 @@ def test_maps_are_of_test_images_and_name_them(load, data):
 
 @pytest.mark.parametrize(("fewest", "method"), [(1, "grad-cam"), (100, "occlusion")])
 def test_maps_of_a_few_cells_are_not_shown(classifier_onnx, phantom, monkeypatch, fewest, method):
-    monkeypatch.setattr(sys.modules["medsynth.evaluate.class_maps"], "_FEWEST_CELLS", fewest)
+    monkeypatch.setattr(class_maps, "_FEWEST_CELLS", fewest)
     model = medsynth.load_model(classifier_onnx, device="cpu")
     report = evaluate_classifier(model, phantom, maps=1, resampling=Resampling(resamples=10))
     assert {each.method for each in report.maps} == {method}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -83,3 +84,39 @@ def test_bad_input_is_one_of_our_errors(folder):
 def test_help_has_an_example():
     for verb in ("classifier", "generator"):
         assert "Example: medsynth evaluate" in invoke(verb, "--help").output
+
+
+def test_utility_by_training_anew(folder, monkeypatch):
+    """The network is a stand-in that knows grey levels; the real one is tested with training."""
+    from medsynth import train
+
+    asked = {}
+
+    class Network:
+        description = "a stand-in"
+
+        def __call__(self, images, labels, seed):
+            middle = np.mean([images[labels == label].mean() for label in (0, 1)])
+            return lambda others: np.stack(
+                [others.mean(axis=(1, 2, 3)) < middle, others.mean(axis=(1, 2, 3)) >= middle], 1
+            )
+
+    def stand_in(image, **given):
+        asked.update(given, image=image)
+        return Network()
+
+    monkeypatch.setattr(train, "retrainer", stand_in, raising=False)
+    judge = ("--classifier", folder / "classifier.onnx", "--count", 40, "--device", "cpu", "--out", folder / "out")
+    arguments = ("generator", folder / "generator.onnx", folder / "data", *judge)
+    result = invoke(*arguments, "--utility", "retrain", "-O", "epochs=2")
+    assert "a stand-in" in result.stderr
+    found = json.loads((folder / "out" / "metrics.json").read_text())["generator"]["utility"]
+    trained = len(list((folder / "data" / "train").rglob("*.png")))
+    assert (asked["image"].height, asked["classes"], asked["images"], asked["epochs"]) == (16, 2, trained, 2)
+    assert (found["learner"], found["description"], found["space"]) == ("retrained network", "a stand-in", None)
+    assert all(arm["error"] is None and arm["auc"]["value"] is not None for arm in found["arms"])
+    page = (folder / "out" / "report.html").read_text()
+    assert "A retrained network (a stand-in) learns from" in page
+    assert "and not a probe on features, was not tested" not in page
+    with pytest.raises(ConfigError, match=r"add --utility retrain\. Got -O epochs=2"):
+        invoke(*arguments, "-O", "epochs=2")

@@ -68,6 +68,8 @@ def test_one_planted_copy_is_found_and_shown(sides):
     assert (first.index, first.name, first.copy, first.nearness) == (17, train.names[5], True, 0)
     np.testing.assert_array_equal(first.made, first.real)
     assert len({pair.index for pair in report.lookalikes}) == len(report.lookalikes) == 8
+    nearness = [pair.nearness for pair in report.lookalikes]
+    assert nearness == sorted(nearness)
 
 
 def test_a_generator_that_returns_training_images_fires_everything(sides):

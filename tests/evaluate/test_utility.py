@@ -9,9 +9,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
-from medsynth.evaluate import utility
+from medsynth.evaluate import arms as arms_module
+from medsynth.evaluate.arms import drawn
+from medsynth.evaluate.learners import Learner, probe, retrained
 from medsynth.evaluate.sides import Side
-from medsynth.evaluate.utility import probe_utility
+from medsynth.evaluate.utility import measure_utility
 from medsynth.metrics import Resampling
 
 FEW = Resampling(resamples=200)
@@ -27,8 +29,8 @@ def side(count, seed, *, apart=0.5, wide=6):
     return Side(images=images, labels=labels, features=features.astype(np.float32), groups=groups)
 
 
-def probe(*sides, **options):
-    return probe_utility(*sides, space="clouds", part="test", resampling=FEW, **options)
+def measured(*sides, learner=None, **options):
+    return measure_utility(*sides, learner=learner or probe("clouds"), part="test", resampling=FEW, **options)
 
 
 def arms(report):
@@ -36,7 +38,7 @@ def arms(report):
 
 
 def test_good_images_help_where_real_ones_are_few():
-    report = probe(side(16, 0), side(400, 1), side(400, 2))
+    report = measured(side(16, 0), side(400, 1), side(400, 2))
     lead = report.leading
     assert lead.added == 400
     assert lead.gain.low > 0
@@ -48,22 +50,22 @@ def test_good_images_help_where_real_ones_are_few():
 
 def test_swapped_labels_harm():
     made = side(400, 2)
-    report = probe(side(60, 0), side(300, 1), replace(made, labels=1 - made.labels))
+    report = measured(side(60, 0), side(300, 1), replace(made, labels=1 - made.labels))
     assert report.leading.gain.high < 0
     assert arms(report)["generated", "real", 400].auc.high < 0.5
     assert arms(report)["real", "generated", 0].auc.value < 0.5
 
 
 def test_images_of_enough_patients_need_no_more():
-    report = probe(side(600, 0), side(200, 1), side(100, 2))
+    report = measured(side(600, 0), side(200, 1), side(100, 2))
     assert report.leading.gain.low < 0 < report.leading.gain.high
     assert report.leading.p > 0.05
 
 
 def test_the_probe_is_scikit_learns_with_equal_weights(monkeypatch):
     real, test = side(40, 0), side(100, 1)
-    monkeypatch.setattr(utility, "_drawn", lambda each, seed: (each.features, each.labels))
-    found = arms(probe(real, test, side(40, 2), seeds=1))["real", "real", 0]
+    monkeypatch.setattr(arms_module, "drawn", lambda each, seed: np.arange(len(each)))
+    found = arms(measured(real, test, side(40, 2), seeds=1))["real", "real", 0]
     scaler = StandardScaler().fit(real.features.astype(float))
     fit = LogisticRegression(C=0.01 * 1000 / 40, max_iter=300).fit(scaler.transform(real.features), real.labels)
     expected = roc_auc_score(test.labels, fit.predict_proba(scaler.transform(test.features))[:, 1])
@@ -73,26 +75,77 @@ def test_the_probe_is_scikit_learns_with_equal_weights(monkeypatch):
 
 def test_every_arm_of_a_seed_has_the_same_patients():
     train = side(40, 0)
-    features, labels = utility._drawn(train, 3)
-    assert len(features) == 40
-    np.testing.assert_array_equal(features, utility._drawn(train, 3)[0])
-    assert not np.array_equal(features, utility._drawn(train, 4)[0])
-    assert set(labels) == {0, 1}
-    assert {row.tobytes() for row in features} < {row.tobytes() for row in train.features}
+    rows = drawn(train, 3)
+    assert len(rows) == 40
+    np.testing.assert_array_equal(rows, drawn(train, 3))
+    assert not np.array_equal(rows, drawn(train, 4))
+    assert set(train.labels[rows]) == {0, 1}
+    assert set(rows) < set(range(40))
+    groups = [train.groups[row] for row in rows]
+    assert all(groups.count(unit) % 2 == 0 for unit in groups)  # Both rows of a patient, or none.
+
+
+def counting(taught):
+    """A learner that writes down what it is taught, and says what the labels of its tests are."""
+
+    def learn(learned, seed):
+        taught.append((seed, len(learned), learned.features.sum()))
+        return lambda other: np.eye(2)[other.labels]
+
+    return Learner(name="retrained network", description="perfect", space=None, learn=learn)
+
+
+def test_each_arm_and_seed_is_taught_once():
+    taught = []
+    report = measured(side(16, 0), side(20, 1), side(20, 2), augmented=side(20, 3), seeds=2, learner=counting(taught))
+    assert [count for seed, count, _ in taught if seed == 0] == [16, 20, 21, 26, 36, 36]
+    assert len(taught) == len(set(taught)) == 12
+    assert report.to_dict()["learner"] == "retrained network"
+    assert report.space is None
+    assert all(arm.auc.value == 1.0 and not arm.error for arm in report.arms)
+    assert [arm.tested_on for arm in report.arms] == ["real"] * 6 + ["generated"]
+    assert report.leading.gain.value == 0.0
+    assert report.leading.p == 1.0
+
+
+def test_a_retrained_network_sees_images():
+    class Network:
+        description = "the mean grey level"
+
+        def __call__(self, images, labels, seed):
+            assert images.dtype == np.uint8
+            assert set(labels.tolist()) == {0, 1}
+            middle = np.mean([images[labels == label].mean() for label in (0, 1)])
+
+            def predict(others):
+                chance = 1 / (1 + np.exp((middle - others.mean(axis=(1, 2, 3))) / 10))
+                return np.stack([1 - chance, chance], axis=1)
+
+            return predict
+
+    def shaded(seed):
+        each = side(40, seed)
+        grey = 100 + 20 * each.labels + np.random.default_rng(seed).integers(-20, 20, 40)
+        return replace(each, images=np.broadcast_to(grey[:, None, None, None], (40, 2, 2, 1)).astype(np.uint8))
+
+    report = measured(shaded(0), shaded(1), shaded(2), learner=retrained(Network()))
+    assert report.description == "the mean grey level"
+    assert report.arms[0].auc.value > 0.8
+    assert all(arm.error is None for arm in report.arms)
 
 
 def test_augmented_images_are_an_arm_of_their_own():
-    report = probe(side(40, 0), side(100, 1), side(40, 2), augmented=side(40, 3))
+    report = measured(side(40, 0), side(100, 1), side(40, 2), augmented=side(40, 3))
     assert arms(report)["real + augmented", "real", 40].gain.value is not None
 
 
 def test_an_arm_that_fails_is_a_row():
     made = side(40, 2)
-    report = probe(side(40, 0), side(100, 1), replace(made, labels=np.zeros(40, np.int64)))
+    report = measured(side(40, 0), side(100, 1), replace(made, labels=np.zeros(40, np.int64)))
     failed = arms(report)["generated", "real", 40]
     assert "images of every class" in failed.error
     assert report.leading.error is None
-    none = probe(side(40, 0), side(0, 1), made)
+    none = measured(side(40, 0), side(0, 1), made)
     assert all(arm.error for arm in none.arms if arm.tested_on == "real")
 
 

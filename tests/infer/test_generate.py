@@ -103,8 +103,10 @@ def test_a_repeated_run_keeps_what_is_there(sampler: Sampler, tmp_path: Path, mo
     (out / "00000003.png").unlink()
     times = {name: (out / name).stat().st_mtime_ns for name in names(out, "*.png")}
     drawn: list[int] = []
-    real = Sampler.sample
-    monkeypatch.setattr(Sampler, "sample", lambda self, count, **k: drawn.append(k["start"]) or real(self, count, **k))
+    real = Sampler.draw
+    monkeypatch.setattr(
+        Sampler, "draw", lambda self, labels, start, **k: drawn.append(start) or real(self, labels, start, **k)
+    )
     shard = generate_images(sampler, out, 6, batch_size=2)
     assert (shard.written, shard.kept) == (1, 5)
     assert drawn == [2]  # only the batch with the hole

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medsynth.errors import ConfigError, DataError
-from medsynth.metrics import expected_coverage, manifold_metrics, neighbours
+from medsynth.metrics import expected_coverage, manifold_metrics, neighbours, screen
 
 FIELDS = ("precision", "recall", "density", "coverage")
 
@@ -63,7 +63,8 @@ def test_order_copies_and_scale(seed, dimensions, k):
 def test_blocks_change_nothing(monkeypatch):
     real, made = np.random.default_rng(0).normal(size=(2, 200, 6))
     whole = values(real, made)
-    monkeypatch.setattr(neighbours, "_ROWS", 13)
+    monkeypatch.setattr(screen, "TILE", 13)
+    monkeypatch.setattr(neighbours, "TILE", 13)
     assert values(real, made) == whole
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import threadpool_limits
 
 from medsynth.errors import DataError
-from medsynth.metrics import nearest_neighbours, neighbours
-from medsynth.metrics.neighbours import count_balls, squared_distances
+from medsynth.metrics import nearest_neighbours, neighbours, screen
+from medsynth.metrics.balls import count_balls
+from medsynth.metrics.screen import Screen, squared_distances
 
 
 def brute(queries, reference, k, itself):
@@ -22,15 +26,20 @@ def brute(queries, reference, k, itself):
     return np.take_along_axis(table, order, axis=1), order
 
 
-@pytest.fixture(params=[7, 1024], ids=["many blocks", "one block"])
-def blocks(request, monkeypatch):
-    monkeypatch.setattr(neighbours, "_ROWS", request.param)
+@pytest.fixture(params=[(7, 0, 50), (2048, 1 << 28, 1 << 20)], ids=["many tiles", "one tile"])
+def tiled(request, monkeypatch):
+    """Small tiles of columns that are not kept, and pairs ruled out often; or all at once."""
+    tile, kept, pending = request.param
+    monkeypatch.setattr(screen, "TILE", tile)
+    monkeypatch.setattr(neighbours, "TILE", tile)
+    monkeypatch.setattr(screen, "_KEPT", kept)
+    monkeypatch.setattr(neighbours, "_PENDING", pending)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("itself", [False, True])
 @pytest.mark.parametrize(("rows", "dimensions", "k"), [(300, 20, 5), (40, 3, 1), (9, 2, 8), (700, 1, 3)])
-def test_equal_brute_force(blocks, rows, dimensions, k, itself, dtype):
+def test_equal_brute_force(tiled, rows, dimensions, k, itself, dtype):
     random = np.random.default_rng(rows)
     reference = random.normal(size=(rows, dimensions)).astype(dtype)
     queries = reference if itself else random.normal(size=(33, dimensions)).astype(dtype)
@@ -85,29 +94,30 @@ def test_hard_on_rounding(change):
 def test_near_copies_are_screened_in_double_precision(monkeypatch):
     """Two clusters so tight that single precision tells nothing apart inside them."""
     made = []
-    init = neighbours._Screen.__init__
-    monkeypatch.setattr(
-        neighbours._Screen, "__init__", lambda self, *given: (made.append(given[-1]), init(self, *given))[1]
-    )
+    init = Screen.__init__
+    monkeypatch.setattr(Screen, "__init__", lambda self, *given: (made.append(given[-1]), init(self, *given))[1])
     random = np.random.default_rng(0)
     rows = np.repeat([[0.0, 0, 0], [1.0, 1, 1]], 400, axis=0) + 1e-7 * random.normal(size=(800, 3))
     found = nearest_neighbours(rows, rows, 1, itself=True)
     np.testing.assert_allclose(found.squared, brute(rows, rows, 1, True)[0], rtol=1e-9)
     assert made == [np.float32, np.float64]
     radii = found.squared[:, 0] * 1.5
-    balls = count_balls(rows, rows, radii, radii, weights=np.ones(800, np.int64))
+    held = count_balls(rows, rows, radii, radii, weights=np.ones(800, np.int64))
     table = brute(rows, rows, 800, False)
     inside = np.empty((800, 800))
     np.put_along_axis(inside, table[1], table[0], axis=1)
-    np.testing.assert_array_equal(balls.around_columns, (inside < radii[:, None]).sum(axis=0))
+    np.testing.assert_array_equal(held.around_columns, (inside < radii[:, None]).sum(axis=0))
 
 
 def test_labels_that_come_in_turns_do_not_cost_memory(monkeypatch):
     """Sixteen far clusters in turns: a sample of every sixteenth row would know one of them only."""
-    monkeypatch.setattr(neighbours._Screens, "fine", None)  # Not needed.
+    made = []
+    init = Screen.__init__
+    monkeypatch.setattr(Screen, "__init__", lambda self, *given: (made.append(given[-1]), init(self, *given))[1])
     rows = 100.0 * np.eye(16)[np.arange(3200) % 16] + np.random.default_rng(0).normal(size=(3200, 16))
     found = nearest_neighbours(rows, rows, 2, itself=True)
     assert (found.indices % 16 == np.arange(3200)[:, None] % 16).all()
+    assert made == [np.float32]
 
 
 def test_copies_are_at_distance_zero_exactly():
@@ -116,12 +126,12 @@ def test_copies_are_at_distance_zero_exactly():
     assert (nearest_neighbours(rows.astype(np.float32), rows.astype(np.float32), 1).squared == 0).all()
 
 
-def test_a_ball_is_open(blocks):
+def test_a_ball_is_open(tiled):
     line = np.arange(20.0)[:, None]
-    balls = count_balls(line, line, np.full(20, 4.0), np.full(20, 1.0), weights=np.full(20, 3))
-    assert balls.around_columns[10] == 3 * 3  # Itself and both neighbours; those at distance 2 are on the edge.
-    assert balls.rows_covered.all()
-    assert balls.rows_filled.all()
+    held = count_balls(line, line, np.full(20, 4.0), np.full(20, 1.0), weights=np.full(20, 3))
+    assert held.around_columns[10] == 3 * 3  # Itself and both neighbours; those at distance 2 are on the edge.
+    assert held.rows_covered.all()
+    assert held.rows_filled.all()
     none = count_balls(line, line + 0.5, np.full(20, 0.25), np.full(20, 0.25), weights=np.ones(20, np.int64))
     assert not none.rows_filled.any()
     assert not none.rows_covered.any()
@@ -130,19 +140,19 @@ def test_a_ball_is_open(blocks):
 def test_bounds_hold():
     random = np.random.default_rng(0)
     rows = np.maximum(random.normal(size=(200, 300)), 0) + 5
-    screen = neighbours._Screen(rows, rows, np.float32)
-    placed, norms = screen.place(rows)
-    lower = screen.bounds(placed, norms)
-    table = cdist(rows, rows, "sqeuclidean") * screen.unit
+    quick = Screen(rows, rows, np.float32)
+    placed, norms = quick.place(rows)
+    lower = quick.bounds(placed, norms, slice(None))
+    table = cdist(rows, rows, "sqeuclidean") * quick.unit
     assert (lower <= table).all()
-    assert (lower + screen.slack(norms[:, None], np.arange(200)) >= table).all()
+    assert (lower + quick.slack(norms[:, None], slice(None)) >= table).all()
 
 
 def test_squared_distances_do_not_depend_on_the_block(monkeypatch):
     rows = np.random.default_rng(0).normal(size=(50, 33))
     first, second = np.divmod(np.arange(2500), 50)
     whole = squared_distances(rows, rows, first, second)
-    monkeypatch.setattr(neighbours, "_VALUES_AT_ONCE", 100)
+    monkeypatch.setattr(screen, "_VALUES_AT_ONCE", 100)
     np.testing.assert_array_equal(squared_distances(rows, rows, first, second), whole)
     np.testing.assert_array_equal(squared_distances(rows, rows, second, first), whole)
 
@@ -150,3 +160,21 @@ def test_squared_distances_do_not_depend_on_the_block(monkeypatch):
 def test_too_few_rows():
     with pytest.raises(DataError, match=r"2 nearest neighbours need 3 rows or more. Got 2"):
         nearest_neighbours(np.zeros((2, 1)), np.zeros((2, 1)), 2, itself=True)
+
+
+def test_memory_is_that_of_tiles(monkeypatch):
+    """Not of a block of rows against all columns, nor of a copy of the reference."""
+    monkeypatch.setattr(screen, "TILE", 128)
+    monkeypatch.setattr(neighbours, "TILE", 128)
+    monkeypatch.setattr(screen, "_KEPT", 0)
+    monkeypatch.setattr(neighbours, "_PENDING", 1 << 14)
+    rows = np.random.default_rng(0).normal(size=(3000, 1024)).astype(np.float32)
+    tracemalloc.start()
+    try:
+        with threadpool_limits(1):  # Threads of small products wait for each other.
+            found = nearest_neighbours(rows, rows, 2, itself=True)
+            count_balls(rows, rows, found.squared[:, 1], found.squared[:, 1], weights=np.ones(3000, np.int64))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.7 * rows.nbytes

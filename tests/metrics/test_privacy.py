@@ -127,3 +127,11 @@ def test_ranks_alone_make_the_area():
     assert ranking_auc(low, high).value == pytest.approx(expected)
     with pytest.raises(DataError, match="neither of them 0"):
         ranking_auc([], [1.0])
+
+
+def test_a_repeated_image_is_one_observation():
+    train = np.random.default_rng(0).normal(size=(100, 4))
+    made = np.random.default_rng(1).normal(size=(3, 4))
+    once, often = authenticity(train, made), authenticity(train, np.repeat(made, 50, axis=0))
+    assert often == once
+    assert once.high - once.low > 0.4

@@ -9,6 +9,7 @@ from PIL import Image
 import medsynth
 from medsynth.errors import ConfigError
 from medsynth.train.rebuild import rebuild_sampler
+from medsynth.train.run import open_run
 
 TINY = {"image_size": 16, "batch_size": 8, "sample_every": 2, "watched": 4}
 
@@ -44,23 +45,79 @@ def test_the_kept_grid_is_what_the_sampler_draws(generator_run):
 
 def test_a_resumed_run_equals_an_uninterrupted_one(phantom, tmp_path, monkeypatch):
     whole = medsynth.train_generator(phantom, out=tmp_path / "whole", steps=5, **TINY)
-    from medsynth.train.generator import _Recorder
-
-    kept = _Recorder.on_train_batch_end
-
-    def killed(self, batch, logs=None):
-        kept(self, batch, logs)
-        if self.step == 3:
-            raise KeyboardInterrupt
-
+    logged = {**TINY, "steps": 5, "tensorboard": True}
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(_Recorder, "on_train_batch_end", killed)
-        medsynth.train_generator(phantom, out=tmp_path / "cut", steps=5, **TINY)
-    cut = medsynth.train_generator(phantom, out=tmp_path / "cut", steps=5, resume=True, **TINY)
+        _kill_at(patch, 3)
+        medsynth.train_generator(phantom, out=tmp_path / "cut", **logged)
+    cut = medsynth.train_generator(phantom, out=tmp_path / "cut", resume=True, **logged)
     for one, other in zip(rebuild_sampler(whole).get_weights(), rebuild_sampler(cut).get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
-    steps = [json.loads(line)["step"] for line in cut.history.read_text().splitlines()]
-    assert steps == [0, 1, 2, 3, 4]
+    rows = [json.loads(line) for line in cut.history.read_text().splitlines()]
+    assert [row["step"] for row in rows] == [0, 1, 2, 3, 4]
+    board = _read_board(cut.folder / "tensorboard")
+    assert sorted(board) == [1, 2, 3, 4, 5]
+    for row in rows:
+        figures = {name: value for name, value in row.items() if name not in {"step", "seconds"}}
+        assert board[row["step"] + 1] == pytest.approx(figures, rel=1e-6)
+    assert "watch_distance" in board[4]
+
+
+def _kill_at(patch, step):
+    from medsynth.train.generator import _Recorder
+
+    kept = _Recorder._record
+
+    def killed(self, *args):
+        ended = kept(self, *args)
+        if self.step == step:
+            raise KeyboardInterrupt
+        return ended
+
+    patch.setattr(_Recorder, "_record", killed)
+
+
+def _read_board(folder):
+    """Step to named values; where a step was trained twice, those of the file that was begun last."""
+    import tensorflow as tf
+
+    found = {}
+    for path in sorted(folder.glob("events.*"), key=lambda path: path.stat().st_mtime_ns):
+        for record in tf.data.TFRecordDataset(str(path)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            for value in event.summary.value:
+                found.setdefault(event.step, {})[value.tag] = float(tf.make_ndarray(value.tensor))
+    return found
+
+
+def test_minutes_end_a_run_and_are_shared_by_its_parts(phantom, tmp_path, monkeypatch):
+    from medsynth.train import generator as module
+
+    class Clock:
+        now = 0.0
+
+        def monotonic(self):
+            return self.now
+
+    clock, step_batches = Clock(), module.step_batches
+
+    def slow(*args):
+        for rows in step_batches(*args):
+            clock.now += 20.0
+            yield rows
+
+    monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(module, "step_batches", slow)
+    settings = {**TINY, "steps": 5, "minutes": 1.0}
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        _kill_at(patch, 2)
+        medsynth.train_generator(phantom, out=tmp_path / "run", **settings)
+    run = medsynth.train_generator(phantom, out=tmp_path / "run", resume=True, **settings)
+    assert [run.outcome[name] for name in ("steps", "seconds", "ended")] == [3, 60.0, "minutes"]
+    assert (run.folder / "samples" / "step-000003.png").exists()
+    with pytest.raises(ConfigError, match=r"longer, not shorter: it has minutes=1.0. Got 0.5"):
+        medsynth.train_generator(phantom, out=tmp_path / "run", resume=True, **settings | {"minutes": 0.5})
+    run = medsynth.train_generator(phantom, out=tmp_path / "run", resume=True, **settings | {"minutes": 3.0})
+    assert [run.outcome[name] for name in ("steps", "seconds", "ended")] == [5, 100.0, "steps"]
 
 
 def test_the_test_part_is_not_decoded(phantom, tmp_path, monkeypatch):
@@ -85,9 +142,55 @@ def test_the_wrong_name_is_explained(phantom, tmp_path):
         medsynth.train_generator(phantom, out=tmp_path / "run", recipe="modem")
 
 
-def test_divergence_is_told(phantom, tmp_path):
-    with pytest.raises(medsynth.MedsynthError, match="diverged at step"):
-        medsynth.train_generator(phantom, out=tmp_path / "run", steps=5, learning_rate=1e38, **TINY)
+def test_nan_stops_a_run_and_leaves_the_last_good_state(phantom, tmp_path, monkeypatch):
+    from keras import ops
+
+    from medsynth.default_plugins.acgan.classic import ClassicModel
+
+    step = ClassicModel.train_step
+
+    def poisoned(self, data):
+        images, labels = data
+        bad = self.optimizer.iterations >= 4
+        return step(self, (ops.where(bad, float("nan"), ops.cast(images, "float32")), labels))
+
+    monkeypatch.setattr(ClassicModel, "train_step", poisoned)
+    for resume in (False, True):
+        with pytest.raises(medsynth.MedsynthError, match=r"diverged at step 5: .*nan.* weights of step 4 are kept"):
+            medsynth.train_generator(phantom, out=tmp_path / "run", steps=9, keep="last", resume=resume, **TINY)
+    run = open_run(tmp_path / "run")
+    assert [run.outcome[name] for name in ("ended", "steps")] == ["diverged", 4]
+    assert (run.folder / "curves.png").exists()
+    for path in (run.weights, run.checkpoint):
+        with np.load(path) as stored:
+            assert all(np.isfinite(stored[name]).all() for name in stored.files)
+    medsynth.export(run, tmp_path / "generator.onnx")
+    drawn = medsynth.load_model(tmp_path / "generator.onnx").sample(16, seed=0)
+    assert drawn.std() > 0
+
+
+@pytest.mark.parametrize("part", ["discriminator_optimizer", "averaged"])
+def test_a_state_that_is_not_finite_is_not_written(phantom, tmp_path, monkeypatch, part):
+    # Losses tell of an optimizer's overflow one step later, and never of the average's.
+    import tensorflow as tf
+
+    from medsynth.default_plugins.acgan.classic import ClassicModel
+
+    step = ClassicModel.train_step
+
+    def poisoned(self, data):
+        logs = step(self, data)
+        variable = getattr(self, part).variables[-1]
+        # At the second step, whose state would be written.
+        variable.assign(tf.where(self.optimizer.iterations >= 2, float("inf"), variable))
+        return logs
+
+    monkeypatch.setattr(ClassicModel, "train_step", poisoned)
+    with pytest.raises(medsynth.MedsynthError, match=r"diverged at step 2: .* is not finite. There is nothing"):
+        medsynth.train_generator(phantom, out=tmp_path / "run", steps=5, average=0.5, **TINY)
+    for name in ("weights.npz", "checkpoint.npz"):
+        with np.load(tmp_path / "run" / name) as stored:
+            assert all(np.isfinite(stored[key]).all() for key in stored.files)
 
 
 def test_a_kill_behind_the_last_step_only_finishes_the_run(phantom, tmp_path, monkeypatch):
@@ -112,4 +215,6 @@ def test_collapse_is_told_when_it_begins(phantom, tmp_path, monkeypatch, capsys)
     run = medsynth.train_generator(phantom, out=tmp_path / "run", steps=6, **TINY)
     assert [text.partition(":")[0] for text in run.outcome["warnings"]] == ["step 2", "step 2"]
     told = capsys.readouterr().err
+    assert "step 4: " in told  # where the grid is, and how it looks
+    assert f"{tmp_path / 'run' / 'samples' / 'step-000004.png'}, distance " in told
     assert all(told.count(f"the images of '{name}' are nearly all alike") == 1 for name in phantom.classes)

@@ -39,9 +39,14 @@ def import_onnxruntime() -> Any:
 
 
 def session_options(**entries: str) -> Any:
-    """Session options with a silent logger; ``entries`` are configuration keys of the ``session.`` family."""
+    """Session options with a silent logger; ``entries`` are configuration keys of the ``session.`` family.
+
+    int8 gives the same results on every x86 processor: without VNNI, onnxruntime's kernels for signed weights add pairs
+    of products in 16 bits, which overflow. ``x64quantprecision`` takes other kernels there, and only there.
+    """
     options = import_onnxruntime().SessionOptions()
     options.log_severity_level = _FATAL
+    options.add_session_config_entry("session.x64quantprecision", "1")
     for name, value in entries.items():
         options.add_session_config_entry(f"session.{name}", value)
     return options

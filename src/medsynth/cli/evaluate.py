@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medsynth.cli.infer import Device
-from medsynth.cli.settings import Data, numbers
+from medsynth.cli.settings import Data, Options, numbers
 
 if TYPE_CHECKING:
+    from medsynth.dataset import Dataset
     from medsynth.evaluate import GeneratorReport, Report
+    from medsynth.evaluate.learners import Retrain
+    from medsynth.infer import Classifier, Sampler
     from medsynth.metrics import Scores
 
 __all__ = ["app"]
@@ -27,6 +30,13 @@ class HeldOut(StrEnum):
 
     validation = "validation"
     test = "test"
+
+
+class Utility(StrEnum):
+    """What shows whether generated images help to train."""
+
+    probe = "probe"
+    retrain = "retrain"
 
 
 Out = Annotated[Path, typer.Option("--out", help="Folder for report.html and metrics.json.")]
@@ -99,6 +109,14 @@ def generator(
         HeldOut, typer.Option(help="Real images for utility and privacy: validation, or test for the last look.")
     ] = HeldOut.validation,
     augment: Annotated[bool, typer.Option(help="Let classical augmentation compete with the images.")] = True,
+    utility: Annotated[
+        Utility,
+        typer.Option(
+            help="What shows whether the images help: a probe on features (minutes, no TensorFlow), or the "
+            "classifier's recipe, trained anew at the generator's size 30 times."
+        ),
+    ] = Utility.probe,
+    option: Options = None,
     device: Device = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
 ) -> None:
@@ -122,6 +140,7 @@ def generator(
             pixels = Pixels(scale=scale, mean=mean)
         network = load_features(features, pixels=pixels, device=device)
     table = load_dataset(data)
+    retrain = _retrain(utility, option, table, sampler, judge)
     with progress_bar("Generating", "images") as on_progress:
         result = evaluate_generator(
             sampler,
@@ -132,6 +151,7 @@ def generator(
             features=network,
             held_out=held_out.value,
             augment=augment,
+            retrain=retrain,
             run=run,
             on_progress=on_progress,
         )
@@ -153,7 +173,8 @@ def compare(
 
     Example: medsynth evaluate compare runs/classic runs/best --out runs/compared
     """
-    from medsynth.evaluate.compare import compare_evaluations, write_comparison
+    from medsynth.evaluate.compare import compare_evaluations
+    from medsynth.evaluate.comparison import write_comparison
 
     result = compare_evaluations(first, second)
     page = write_comparison(out, result)
@@ -162,6 +183,29 @@ def compare(
     for warning in result.warnings:
         typer.echo(warning, err=True)
     typer.echo(f"Comparison: {page}")
+
+
+def _retrain(
+    utility: Utility, options: list[str] | None, table: Dataset, sampler: Sampler, judge: Classifier
+) -> Retrain | None:
+    from medsynth.config import parse_assignments
+    from medsynth.errors import ConfigError
+
+    if utility is Utility.probe:
+        if options:
+            raise ConfigError(f"-O sets how a network is retrained: add --utility retrain. Got -O {options[0]}.")
+        return None
+    from medsynth.train import retrainer
+
+    network = retrainer(
+        sampler.image,
+        classes=len(table.classes),
+        images=table.split.count("train"),
+        training=judge.metadata.training,
+        **parse_assignments(options or ()),
+    )
+    typer.echo(f"Utility by training anew, 30 times: {network.description}.", err=True)
+    return network
 
 
 def _show_distances(result: GeneratorReport) -> None:

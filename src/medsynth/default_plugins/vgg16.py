@@ -38,7 +38,7 @@ class VGG16(Backbone):
         batch_norm: Batch normalisation after every convolution, which trains from random weights where the plain
             network stalls.
         trainable_blocks: How many of the blocks are trained, from the last; the others keep their weights. By default
-            all.
+            none of the head ``"levels"`` with pretrained weights, else all.
         dropout: Rate before the last dense layer; by default 0.5 for the head ``"levels"``, else 0.
     """
 
@@ -60,7 +60,7 @@ class VGG16(Backbone):
             raise ConfigError(f"vgg16: option 'width' must be above 0 and at most 4. Got {width}.")
         blocks = _LEVELS[-1] if head == "levels" else len(_BLOCKS)
         if trainable_blocks is None:
-            trainable_blocks = blocks
+            trainable_blocks = 0 if head == "levels" and weights != "none" else blocks
         if not 0 <= trainable_blocks <= blocks:
             raise ConfigError(
                 f"vgg16: option 'trainable_blocks' must be 0 to {blocks} with head='{head}'. Got {trainable_blocks}."

@@ -18,6 +18,7 @@ from medsynth.evaluate.subjects import DataSummary
 
 if TYPE_CHECKING:
     from medsynth.dataset import Dataset
+    from medsynth.evaluate.learners import Retrain
     from medsynth.evaluate.sides import HeldOut
     from medsynth.infer import Classifier, Sampler
 
@@ -48,6 +49,7 @@ def evaluate(
     seed: int = 0,
     features: FeatureNetwork | None = None,
     held_out: HeldOut = "validation",
+    retrain: Retrain | None = None,
     classifier_run: Path | None = None,
     generator_run: Path | None = None,
     references: tuple[Reference, ...] = (),
@@ -65,6 +67,7 @@ def evaluate(
         features: In whose features distances are measured, from :func:`load_features`; ``None``: the classifier's own.
         held_out: Real images that show whether generated ones help and whether they give patients away:
             ``"validation"``, or ``"test"`` for the last look.
+        retrain: The network that shows whether they help, from :func:`medsynth.train.retrainer`; ``None``: a probe.
         classifier_run: Folder of the classifier's training run; the report shows its curves.
         generator_run: Folder of the generator's training run; the report shows its losses and filmstrips.
         references: Columns for comparison.
@@ -90,6 +93,7 @@ def evaluate(
             seed=seed,
             features=features,
             held_out=held_out,
+            retrain=retrain,
             run=generator_run,
         ),
         audit=audit_dataset(data),

@@ -8,9 +8,9 @@ Every rule compares with what real images get at the same size, so that it does 
   worse of the two counts.
 * **Diversity**, is everything real reached? By ``coverage`` and ``knn-recall``, each as a share of the real images'
   value (green from 0.8, yellow from 0.4, else red). The worse of the two counts.
-* **Utility**, do they help? By the gain in AUC of the probe with all real and all generated images over real ones
-  alone: green where its interval is above 0 and p below 0.05, red where its interval is below 0 or where a probe
-  trained on generated images alone is not better than guessing, else yellow.
+* **Utility**, do they help? By the gain in AUC of the probe (or of a retrained network) with all real and all
+  generated images over real ones alone: green where its interval is above 0 and p below 0.05, red where its interval
+  is below 0 or where what learned from generated images alone is not better than guessing, else yellow.
 * **Privacy**, do they give a patient away? Red: an image is flagged as a copy, C_T is below -3 while its control is
   not, or the low end of the membership AUC is above 0.6. Yellow: that low end is above 0.5, or fewer images are
   authentic than of the control, by more than chance (95 %) allows. Else green.
@@ -43,6 +43,9 @@ LIGHTS: tuple[Light, ...] = ("green", "yellow", "red", "none")
 """From the best to no answer."""
 
 _ALARM = -3.0
+
+_VAGUE = 0.5
+"""Width of an interval from which nothing follows: that of fewer than ten different images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +84,7 @@ def answer_all(
     Args:
         metrics: Rows of :func:`medsynth.evaluate.plugin_metrics.measure`.
         apart: From :func:`class_distance`.
-        utility: Of the probe.
+        utility: What training on them gains.
         privacy: Of the privacy tests.
     """
     rows = {row.name: row for row in metrics}
@@ -141,17 +144,17 @@ def _utility(report: UtilityReport) -> Answer:
     lead = report.leading
     if lead is None or lead.gain.value is None or lead.gain.low is None or lead.gain.high is None:
         why = None if lead is None else lead.error
-        return answer("none", f"The probe gave no gain with an interval{f': {why}' if why else ''}.")
+        return answer("none", f"The {report.learner} gave no gain with an interval{f': {why}' if why else ''}.")
     alone = next((arm for arm in report.arms if arm.name == "generated"), None)
     numbers = (
-        f"AUC of a probe on the {report.part} part {lead.gain.value:+.3f} (95 % interval {lead.gain.low:+.3f} to "
-        f"{lead.gain.high:+.3f}, p = {lead.p:.3f}) with {lead.added:,} generated images added to {lead.real:,} real "
-        "ones"
+        f"AUC of a {report.learner} on the {report.part} part {lead.gain.value:+.3f} (95 % interval "
+        f"{lead.gain.low:+.3f} to {lead.gain.high:+.3f}, p = {lead.p:.3f}) with {lead.added:,} generated images added "
+        f"to {lead.real:,} real ones"
     )
     if lead.gain.high < 0:
         return answer("red", f"Adding them harms: {numbers}.")
     if alone is not None and alone.auc.low is not None and alone.auc.low <= 0.5:
-        return answer("red", f"A probe trained on them alone is not better than guessing. {numbers}.")
+        return answer("red", f"A {report.learner} that learned from them alone is not better than guessing. {numbers}.")
     if lead.gain.low > 0 and lead.p is not None and lead.p < 0.05:
         return answer("green", f"Adding them helps: {numbers}.")
     return answer("yellow", f"It was not shown that adding them helps: {numbers}.")
@@ -183,6 +186,8 @@ def _privacy(report: PrivacyReport) -> Answer:
             f"of the {report.part} part allow. That is no proof of anonymity."
         )
         found.append(("green", quiet))
+    # "none" is no verdict, though it is the last of the lights.
+    found.sort(key=lambda verdict: -1 if verdict[0] == "none" else LIGHTS.index(verdict[0]), reverse=True)
     return _worst("privacy", iter(found))
 
 
@@ -202,7 +207,7 @@ def _judge_membership(row: PrivacyRow, _: int) -> Verdict | None:
 
 def _judge_authenticity(row: PrivacyRow, held_out: int) -> Verdict | None:
     value, low, high, other = row.estimate.value, row.estimate.low, row.estimate.high, row.control
-    if value is None or low is None or high is None or other is None:
+    if value is None or low is None or high is None or other is None or high - low > _VAGUE:
         return None
     error = (((high - low) / (2 * Z)) ** 2 + other * (1 - other) / max(1, held_out // 2)) ** 0.5
     if value >= other - Z * error:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from medsynth.evaluate.answers import Answer, answer_all, class_distance
+from medsynth.evaluate.learners import Learner, probe
 from medsynth.evaluate.plugin_metrics import MetricRow, measure
 from medsynth.evaluate.privacy import PrivacyReport, examine_privacy
-from medsynth.evaluate.utility import UtilityReport, probe_utility
+from medsynth.evaluate.utility import UtilityReport, measure_utility
 from medsynth.metrics.bootstrap import RESAMPLING, Resampling
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Assessment:
         answers: Fidelity, diversity, utility, privacy.
         metrics: Metric plugins on features, then on images; those that failed too.
         class_distance: Kernel distance between the real classes, the unit of the fidelity rule.
-        utility: Of the probe.
+        utility: What training on them gains.
         privacy: Distances to training images.
     """
 
@@ -49,6 +50,7 @@ def assess(
     space: str,
     part: HeldOut = "validation",
     augmented: Side | None = None,
+    learner: Learner | None = None,
     resampling: Resampling = RESAMPLING,
 ) -> Assessment:
     """Compare generated images with real ones.
@@ -59,11 +61,20 @@ def assess(
         made: Generated images.
         space: Name of the features.
         part: What the held-out part is called.
-        augmented: Classically augmented training images, for the probe.
-        resampling: Of the probe's intervals.
+        augmented: Classically augmented training images, which compete with the generated ones.
+        learner: What is trained to see whether they help; ``None``: a probe on the features.
+        resampling: Of the utility's intervals.
     """
     metrics = tuple(_measured(train, made, space))
-    utility = probe_utility(train, held_out, made, space=space, part=part, augmented=augmented, resampling=resampling)
+    utility = measure_utility(
+        train,
+        held_out,
+        made,
+        learner=learner or probe(space),
+        part=part,
+        augmented=augmented,
+        resampling=resampling,
+    )
     privacy = examine_privacy(train, held_out, made, space=space, part=part)
     apart = class_distance(train)
     return Assessment(

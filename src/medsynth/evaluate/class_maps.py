@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from medsynth.dataset import Dataset
     from medsynth.infer import Classifier, Predictions
 
-__all__ = ["ClassMap", "Why", "class_maps", "occlusion", "telling_images"]
+__all__ = ["ClassMap", "Why", "map_decisions", "occlusion", "telling_images"]
 
 Why: TypeAlias = Literal["sure-and-right", "sure-and-wrong", "undecided"]
 Method: TypeAlias = Literal["grad-cam", "occlusion"]
@@ -57,7 +57,7 @@ class ClassMap:
         return {name: getattr(self, name) for name in ("name", "why", "true", "decided", "probability", "method")}
 
 
-def class_maps(
+def map_decisions(
     model: Classifier, test: Dataset, labels: NDArray[np.int64], predictions: Predictions, count: int
 ) -> tuple[ClassMap, ...]:
     """Maps of the surest right and wrong decisions and of the most undecided images.

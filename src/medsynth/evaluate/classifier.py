@@ -10,7 +10,7 @@ import numpy as np
 
 from medsynth.errors import DataError, OutputError
 from medsynth.evaluate.by_group import GroupErrors, errors_by_group
-from medsynth.evaluate.class_maps import ClassMap, class_maps
+from medsynth.evaluate.class_maps import ClassMap, map_decisions
 from medsynth.evaluate.decisions import Decisions, decisions
 from medsynth.evaluate.plugin_metrics import MetricRow, measure
 from medsynth.evaluate.record import read_uses, record_use
@@ -138,7 +138,7 @@ def evaluate_classifier(
         scores=scores,
         decisions=decisions(rows, resampling, validation=_validation(model, data), prevalence=prevalence),
         groups=None if readable.groups is None else errors_by_group(readable.groups, decided != labels),
-        maps=class_maps(model, readable, labels, predictions, maps),
+        maps=map_decisions(model, readable, labels, predictions, maps),
         metrics=measure("probabilities", np.empty((0, 0)), predictions.probabilities, reference_labels=labels),
         predictions=predictions,
         uses=uses,

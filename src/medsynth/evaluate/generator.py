@@ -13,6 +13,7 @@ from medsynth.evaluate.assess import assess
 from medsynth.evaluate.augmented import augment_side
 from medsynth.evaluate.embedding import Embedding, embed
 from medsynth.evaluate.features import FeatureNetwork, FeatureSpace
+from medsynth.evaluate.learners import retrained
 from medsynth.evaluate.privacy import classifier_row
 from medsynth.evaluate.sides import HeldOut, Side, read_side
 from medsynth.evaluate.subjects import ModelSummary, class_indices, scores_to_dict
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from medsynth.dataset import Dataset
     from medsynth.evaluate.answers import Answer
+    from medsynth.evaluate.learners import Retrain
     from medsynth.evaluate.plugin_metrics import MetricRow
     from medsynth.evaluate.privacy import PrivacyReport, PrivacyRow
     from medsynth.evaluate.utility import UtilityReport
@@ -105,6 +107,7 @@ def evaluate_generator(
     features: FeatureNetwork | None = None,
     held_out: HeldOut = "validation",
     augment: bool = True,
+    retrain: Retrain | None = None,
     run: Path | None = None,
     resampling: Resampling = RESAMPLING,
     on_progress: OnProgress | None = None,
@@ -123,9 +126,11 @@ def evaluate_generator(
         seed: Of the noise.
         features: In whose features distances to real images are measured; ``None``: the classifier's own. Real images
             reach it at the generator's size first, so that nothing but what they show tells them from generated ones.
-        held_out: Part of the data on which the probe is tested and with which distances to training images are
+        held_out: Part of the data on which the utility is tested and with which distances to training images are
             compared. ``"test"`` for the last look: whatever is changed afterwards was chosen by the test part.
         augment: Whether classical augmentation competes; as many images more pass through the network.
+        retrain: The network that is trained with and without generated images, at the generator's size, from
+            :func:`medsynth.train.retrainer`; ``None``: a probe on the features, which takes minutes, not hours.
         run: Folder of the generator's training run, for its losses and filmstrips.
         resampling: Of the intervals.
         on_progress: Called with (images made, images in all, no figures).
@@ -169,6 +174,7 @@ def evaluate_generator(
         space=network.space.name,
         part=held_out,
         augmented=augment_side(train, count, network) if augment else None,
+        learner=None if retrain is None else retrained(retrain),
         resampling=resampling,
     )
     attacked = _attack(classifier, data, held_out)

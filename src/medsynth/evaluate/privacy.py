@@ -228,4 +228,7 @@ def _lookalikes(copies: Copies, space: str, train: Side, made: Side) -> Iterator
 def _nearest(pairs: list[Lookalike]) -> list[Lookalike]:
     """The nearest of both spaces in turns, copies first, each generated image once."""
     ranked = sorted(pairs, key=lambda pair: (not pair.copy, np.inf if pair.nearness is None else pair.nearness))
-    return list({pair.index: pair for pair in reversed(ranked)}.values())[::-1][:_SHOWN]
+    first: dict[int, Lookalike] = {}
+    for pair in ranked:
+        first.setdefault(pair.index, pair)
+    return list(first.values())[:_SHOWN]

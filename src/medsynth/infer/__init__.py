@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from medsynth.infer.load import load_classifier, load_model, load_sampler
     from medsynth.infer.predict import Written, predict_folder
     from medsynth.infer.predictions import Predictions
+    from medsynth.infer.rejection import Rejection
     from medsynth.infer.sampler import Sampler
 
 __all__ = [
     "Classifier",
     "ForeignFacts",
     "Predictions",
+    "Rejection",
     "Sampler",
     "Written",
     "check_device",
@@ -39,6 +41,7 @@ _HOMES = {
     "Classifier": "medsynth.infer.classifier",
     "ForeignFacts": "medsynth.infer.foreign",
     "Predictions": "medsynth.infer.predictions",
+    "Rejection": "medsynth.infer.rejection",
     "Sampler": "medsynth.infer.sampler",
     "Written": "medsynth.infer.predict",
     "check_device": "medsynth.infer.device",

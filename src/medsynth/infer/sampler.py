@@ -15,6 +15,7 @@ from medsynth.infer.served import Served
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from medsynth.infer.rejection import Rejection
     from medsynth.infer.session import Session
 
 __all__ = ["Sampler"]
@@ -55,7 +56,15 @@ class Sampler(Served):
         raise ConfigError(f"{self.path.name}: label must be one of {', '.join(self.classes)}. Got {label!r}.")
 
     def sample(
-        self, count: int, *, label: str | int | None = None, seed: int = 0, start: int = 0, batch_size: int = 64
+        self,
+        count: int,
+        *,
+        label: str | int | None = None,
+        seed: int = 0,
+        start: int = 0,
+        batch_size: int = 64,
+        truncation: float | None = None,
+        rejection: Rejection | None = None,
     ) -> NDArray[np.uint8]:
         """Generate the samples ``start`` to ``start + count - 1`` of a seed.
 
@@ -67,12 +76,15 @@ class Sampler(Served):
             seed: 0 to 2**64 - 1.
             start: Index of the first sample, 0 to 2**63.
             batch_size: Images in one run, at least 1.
+            truncation: Noise is no farther from 0 than this (at least 0.05): images nearer to the usual, and more
+                alike. ``None``: as the generator was trained.
+            rejection: Take only images that a classifier calls by their class; ``None``: all, as they come.
 
         Returns:
             uint8 (count, height, width, channels).
 
         Raises:
-            ConfigError: No such class, or a number outside its range.
+            ConfigError: No such class, a number outside its range, or no confident image in so many tries.
         """
         check_batch_size(batch_size)
         check_range("count", count, 0, MAX_START)
@@ -80,9 +92,34 @@ class Sampler(Served):
         images = np.empty((count, *self.image.shape), np.uint8)
         for first in range(0, count, batch_size):
             part = labels[first : first + batch_size]
-            feeds: dict[str, NDArray[Any]] = {
-                "noise": noise(seed, start + first, len(part), self.latent),
-                "label": part,
-            }
-            images[first : first + len(part)] = self._runner.run(feeds, batch_size).outputs["images"]
+            images[first : first + len(part)], _ = self.draw(
+                part, start + first, seed=seed, batch_size=batch_size, truncation=truncation, rejection=rejection
+            )
         return images
+
+    def draw(
+        self,
+        labels: NDArray[np.int64],
+        start: int,
+        *,
+        seed: int,
+        batch_size: int,
+        truncation: float | None = None,
+        rejection: Rejection | None = None,
+    ) -> tuple[NDArray[np.uint8], list[int]]:
+        """One batch with these labels, and which sample of the seed each image is; else as :meth:`sample`.
+
+        Returns:
+            uint8 (n, height, width, channels), and n indices: ``start`` and the following, or with ``rejection`` those
+            that were accepted in their places.
+        """
+
+        def make(rows: NDArray[np.int64], first: int) -> NDArray[np.uint8]:
+            codes = noise(seed, first, len(labels), self.latent, truncation=truncation)
+            feeds: dict[str, NDArray[Any]] = {"noise": codes[rows], "label": labels[rows]}
+            images: NDArray[np.uint8] = self._runner.run(feeds, batch_size).outputs["images"]
+            return images
+
+        if rejection is not None:
+            return rejection.choose(make, labels, self.classes, start)
+        return make(np.arange(len(labels)), start), list(range(start, start + len(labels)))

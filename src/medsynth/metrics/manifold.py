@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medsynth.errors import ConfigError
+from medsynth.metrics.balls import count_balls
 from medsynth.metrics.bootstrap import Estimate
 from medsynth.metrics.features import Distinct, check_pair, distinct
 from medsynth.metrics.intervals import Z, wilson
-from medsynth.metrics.neighbours import count_balls, nearest_neighbours
+from medsynth.metrics.neighbours import nearest_neighbours
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

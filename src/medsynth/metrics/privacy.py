@@ -78,7 +78,8 @@ def authenticity(train: Any, made: Any) -> Estimate:
     """Share of generated rows that are farther from their nearest training row than that row is from the next one.
 
     Alaa et al. 2022, arXiv 2102.08921, section 4.3; about one half is expected where generated and training rows have
-    one distribution, 0 of a generator that copies. The interval is Wilson's, with the training rows as given.
+    one distribution, 0 of a generator that copies. Equal generated rows count once: the few images of a collapsed
+    generator, repeated, would look like many observations. The interval is Wilson's, with the training rows as given.
 
     Args:
         train: (n, d), n at least 2.
@@ -88,7 +89,7 @@ def authenticity(train: Any, made: Any) -> Estimate:
         medsynth.errors.DataError: Too few rows, other dimensions, or values that are not finite.
     """
     real, candidates = check_pair(train, made)
-    near = nearest_neighbours(candidates, real, 1)
+    near = nearest_neighbours(distinct(candidates).rows, real, 1)
     anchors, places = np.unique(near.indices[:, 0], return_inverse=True)
     # Two neighbours of each anchor, itself among them: the farther one is its nearest other row.
     spacing = nearest_neighbours(real[anchors], real, 2).squared[:, 1]

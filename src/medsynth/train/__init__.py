@@ -12,10 +12,11 @@ from medsynth.train.backend import require_tensorflow
 if TYPE_CHECKING:
     from medsynth.train.classifier import train_classifier as train_classifier
     from medsynth.train.generator import train_generator as train_generator
+    from medsynth.train.retrain import retrainer as retrainer
     from medsynth.train.run import Run as Run
     from medsynth.train.run import open_run as open_run
 
-__all__ = ["Run", "open_run", "train_classifier", "train_generator"]
+__all__ = ["Run", "open_run", "retrainer", "train_classifier", "train_generator"]
 
 
 def __getattr__(name: str) -> Any:
@@ -28,6 +29,11 @@ def __getattr__(name: str) -> Any:
         from medsynth.train.classifier import train_classifier
 
         return train_classifier
+    if name == "retrainer":
+        require_tensorflow("Training a network to see whether generated images help")
+        from medsynth.train.retrain import retrainer
+
+        return retrainer
     if name == "train_generator":
         require_tensorflow("Training a generator")
         from medsynth.train.generator import train_generator

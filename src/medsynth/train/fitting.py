@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from medsynth.train.examples import Examples
     from medsynth.train.run import Run
 
-__all__ = ["Progress", "Stage", "answerer", "fit", "metrics_of", "read_progress"]
+__all__ = ["Progress", "Stage", "answerer", "build_optimizer", "cross_entropy", "fit", "metrics_of", "read_progress"]
 
 _WARM_UP = 0.05
 """Share of the steps in which the learning rate rises."""
@@ -117,30 +117,16 @@ class _Trainer:
         self.stage, self.run, self.config, self.report = stage, run, config, report
         # A model of its own, because compiling one that the caller holds would leave an optimizer in it.
         self.model = keras.Model(stage.network.inputs[0], stage.network.outputs[0])
+        each = len(stage.train.epoch(0, config.batch_size, config.seed)[1])
         self.model.compile(
-            optimizer=self._optimizer(),
-            loss=_cross_entropy(config.label_smoothing),
+            optimizer=build_optimizer(config, stage.learning_rate, each * (stage.last - stage.first)),
+            loss=cross_entropy(config.label_smoothing),
             weighted_metrics=[],
             metrics=["accuracy"],
             jit_compile=False,
         )
         self.model.optimizer.build(self.model.trainable_variables)
         self.answer = answerer(self.model)
-
-    def _optimizer(self) -> keras.optimizers.Optimizer:
-        rate: Any = self.stage.learning_rate
-        if self.config.schedule == "cosine":
-            each = len(self.stage.train.epoch(0, self.config.batch_size, self.config.seed)[1])
-            steps = each * (self.stage.last - self.stage.first)
-            warm = max(1, round(_WARM_UP * steps))
-            rate = keras.optimizers.schedules.CosineDecay(
-                0.0, max(1, steps - warm), alpha=0.01, warmup_target=rate, warmup_steps=warm
-            )
-        if not self.config.weight_decay:
-            return keras.optimizers.Adam(rate)
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=self.config.weight_decay)
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-        return optimizer
 
     def restore(self) -> None:
         load_variables(self.run.checkpoint, self._saved())
@@ -205,7 +191,29 @@ def metrics_of(
     return {name: float(statistic(rows, once)[0, 0]) for name, statistic in STATISTICS.items()}
 
 
-def _cross_entropy(smoothing: float) -> keras.losses.Loss:
+def build_optimizer(config: ClassifierConfig, rate: float, steps: int) -> keras.optimizers.Optimizer:
+    """Adam, with the settings' weight decay and schedule.
+
+    Args:
+        config: The settings.
+        rate: Learning rate at its highest.
+        steps: Over which it rises and falls, with the schedule ``"cosine"``.
+    """
+    scheduled: Any = rate
+    if config.schedule == "cosine":
+        warm = max(1, round(_WARM_UP * steps))
+        scheduled = keras.optimizers.schedules.CosineDecay(
+            0.0, max(1, steps - warm), alpha=0.01, warmup_target=rate, warmup_steps=warm
+        )
+    if not config.weight_decay:
+        return keras.optimizers.Adam(scheduled)
+    optimizer = keras.optimizers.AdamW(scheduled, weight_decay=config.weight_decay)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def cross_entropy(smoothing: float) -> keras.losses.Loss:
+    """Of logits and class indices, with label smoothing."""
     if not smoothing:
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 

@@ -37,6 +37,14 @@ _FEWEST = 3
 
 _CHUNK = 50
 
+_SCALAR = tf.compat.v1.SummaryMetadata(
+    plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars"), data_class="DATA_CLASS_SCALAR"
+)
+
+
+class _DivergedError(MedsynthError):
+    """A loss or a weight is not finite."""
+
 
 def train_generator(
     data: Dataset | str | Path,
@@ -63,36 +71,45 @@ def train_generator(
         ConfigError: A setting or option does not exist or has a value it cannot have.
         DataError: The training part lacks a class.
         OutputError: ``out`` cannot be written to.
+        MedsynthError: Training met NaN or infinity. What was good before is kept, and can be exported.
     """
     config = config or GeneratorConfig.from_settings(settings)
     data = load_dataset(data)
     plugin = registry().create("generator", config.generator, config.options)
     run = start_run("generator", data, config, out=out, resume=resume)
     if run.finished:
-        return run
+        return _sound(run)
     train = data.part("train").decode(run.image)
     missing = [name for index, name in enumerate(data.classes) if not (train.labels == index).any()]
     if missing:
         raise DataError(f"{data.source}: the training part has no readable image of {', '.join(missing)}.")
 
-    keras.utils.set_random_seed(config.seed)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()  # For the rest of the process; there is no way back.
+        # TensorFlow adds the terms of a sum in the order of their names, which Keras numbers on from model to model.
+        keras.utils.clear_session()
+    keras.utils.set_random_seed(config.seed)
     with progress_bar(f"Training {config.generator}", "steps") as report:
         model = plugin.build(run.image, len(data.classes))
         balanced = plugin.balanced_batches if config.balanced is None else config.balanced
         watch = _watch(data, train, run)
         recorder = _Recorder(run, config, model, plugin.sampler(model), watch, report)
-        # The image arrays stay in Python: one batch at a time is handed over.
-        recorder.fit(train.images, train.labels, balanced)
+        try:
+            recorder.fit(train.images, train.labels, balanced)
+            ended = {"ended": "steps" if recorder.step == config.steps else "minutes"}
+        except _DivergedError as error:
+            if not recorder.kept:
+                raise
+            ended = {"ended": "diverged", "diverged": str(error)}
     rows = read_history(run.history)
     draw_generator_curves(rows, run.folder / "curves.png")
     draw_watch(rows, run.folder / "watch.png")
     recorder.filmstrip.compose()
-    return run.finish(
+    done = run.finish(
         {
-            "steps": recorder.step,
+            "steps": rows[-1]["step"] + 1,
             "seconds": round(rows[-1]["seconds"], 1),
+            **ended,
             "parameters": {part: int(getattr(model, part).count_params()) for part in plugin.trained_parts},
             "last": {key: value for key, value in rows[-1].items() if key not in {"step", "seconds"}},
             "kept": recorder.kept,
@@ -100,6 +117,13 @@ def train_generator(
             "skipped": [{"name": row.name, "reason": row.reason} for row in train.skipped],
         }
     )
+    return _sound(done)
+
+
+def _sound(run: Run) -> Run:
+    if "diverged" in run.outcome:
+        raise MedsynthError(run.outcome["diverged"])
+    return run
 
 
 def _watch(data: Dataset, train: Decoded, run: Run) -> Watch:
@@ -117,8 +141,8 @@ def _watch(data: Dataset, train: Decoded, run: Run) -> Watch:
     return Watch(seen.images, seen.labels, classes)
 
 
-class _Recorder(keras.callbacks.Callback):
-    """Writes the history at every step; a grid of images, a look at them and a checkpoint every so often."""
+class _Recorder:
+    """Drives the steps; writes the history at each, and every so often a grid, a look at it and a checkpoint."""
 
     def __init__(
         self,
@@ -129,7 +153,6 @@ class _Recorder(keras.callbacks.Callback):
         watch: Watch,
         report: OnProgress,
     ) -> None:
-        super().__init__()
         self.run, self.config, self.trained, self.watch, self.report = run, config, trained, watch, report
         self.every = config.sample_every or math.ceil(config.steps / 20)
         self.filmstrip = Filmstrip(run.folder, run.classes)
@@ -144,8 +167,8 @@ class _Recorder(keras.callbacks.Callback):
             self.step, self.before = state["step"], state["seconds"]
             self.kept, self.warnings = state["kept"], state["warnings"]
             self.alike = set(state["alike"])
-        self._history: TextIO | None = None
         self._board = tf.summary.create_file_writer(str(run.folder / "tensorboard")) if config.tensorboard else None
+        self.limit = 60 * (config.minutes or math.inf)
         self.began, self.first = time.monotonic(), self.step
 
     def fit(self, images: NDArray[np.uint8], labels: NDArray[np.int64], balanced: bool) -> None:
@@ -156,54 +179,64 @@ class _Recorder(keras.callbacks.Callback):
             order = balanced_batches(labels, len(self.run.classes), batch, seed, self.step)
         else:
             order = step_batches(len(labels), batch, seed, self.step)
-        signature = (
-            tf.TensorSpec((batch, *self.run.image.shape), tf.uint8),
-            tf.TensorSpec((batch,), tf.int64),
+        # On the device once; a step is handed nothing but the rows that it takes.
+        pixels, classes = tf.constant(images), tf.constant(labels)
+
+        train = tf.function(
+            lambda rows: self.trained.train_step((tf.gather(pixels, rows), tf.gather(classes, rows))),
+            input_signature=[tf.TensorSpec((batch,), tf.int64)],
+            jit_compile=self.trained.jit_compile,
         )
-        dataset = tf.data.Dataset.from_generator(
-            lambda: ((images[rows], labels[rows]) for rows in order), output_signature=signature
-        ).prefetch(2)
-        with self.run.history.open("a", encoding="utf-8") as self._history:
+        with self.run.history.open("a", encoding="utf-8") as history:
             if self.step == 0:
                 self._keep()
-            late = self.before >= 60 * (self.config.minutes or math.inf)
-            if self.step < self.config.steps and not late:  # Else Keras would walk the endless stream.
-                steps = self.config.steps - self.step
-                self.trained.fit(dataset, steps_per_epoch=steps, verbose=0, shuffle=False, callbacks=[self])
+            ended = self._ended()
+            while not ended:
+                ended = self._record(train(next(order)), history)
+        if self._board is not None:
+            self._board.close()
 
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
-        """Keras calls it after every step."""
-        figures = {name: round(float(value), 6) for name, value in (logs or {}).items()}
+    def _record(self, logs: Mapping[str, Any], history: TextIO) -> bool:
+        """What belongs to a step that was just done; whether it was the last."""
+        self.step += 1
+        figures = {name: round(float(value), 6) for name, value in logs.items()}
         if not all(math.isfinite(value) for value in figures.values()):
             self._diverged(f"{figures}")
-        self.step += 1
-        late = self.before + time.monotonic() - self.began >= 60 * (self.config.minutes or math.inf)
-        due = self.step % self.every == 0 or self.step == self.config.steps or late
+        ended = self._ended()
+        due = ended or self.step % self.every == 0
         seen = self._keep() if due else {}
-        seconds = self.before + time.monotonic() - self.began
+        seconds = self._seconds()
         row = {"step": self.step - 1, "seconds": round(seconds, 3), **figures, **seen}
-        if self._history is not None:
-            self._history.write(json.dumps(row) + "\n")
-            if due:
-                self._history.flush()
+        history.write(json.dumps(row) + "\n")
         if self._board is not None:
             with self._board.as_default(step=self.step):
                 for name, value in {**figures, **seen}.items():
-                    tf.summary.scalar(name, value)
+                    # tf.summary.scalar does the same, but wants TensorBoard installed where it trains.
+                    tf.summary.write(name, tf.constant(value), metadata=_SCALAR)
         if due:
             # Behind the history, so that a kill between the two repeats the steps and writes the same lines again.
+            history.flush()
             self._save(seconds)
-        if late:
-            self.trained.stop_training = True
-        speed = (self.step - self.first) * self.config.batch_size / max(time.monotonic() - self.began, 1e-9)
-        self.report(self.step, self.config.steps, {"images/s": speed, **figures})
+        pace = max(seconds - self.before, 1e-9) / (self.step - self.first)
+        # At least one, so that the bar is full when it is over.
+        left = 0 if ended else min(self.config.steps - self.step, max(1, (self.limit - seconds) / pace))
+        self.report(self.step, self.step + math.ceil(left), {"images/s": self.config.batch_size / pace, **figures})
+        return ended
+
+    def _ended(self) -> bool:
+        return self.step >= self.config.steps or self._seconds() >= self.limit
+
+    def _seconds(self) -> float:
+        """Training time so far, that of the runs that this one goes on from included."""
+        return self.before + time.monotonic() - self.began
 
     def _keep(self) -> dict[str, float]:
         """A grid, a look at the images, and the weights if they are the ones to keep."""
-        broken = [each.path for each in model_variables(self.trained) if not np.isfinite(each.numpy()).all()]
+        every = [each for group in self._saved().values() for each in group]
+        broken = [each.path for each in every if not np.isfinite(each.numpy()).all()]
         if broken:
             self._diverged(f"{broken[0]} is not finite")
-        self.filmstrip.add(self.step, self._draw(self.filmstrip.columns, 0)[0])
+        grid = self.filmstrip.add(self.step, self._draw(self.filmstrip.columns, 0)[0])
         if self.step == 0:
             self._save(0.0)
             save_variables(self.run.weights, {"model": model_variables(self.trained)})
@@ -218,7 +251,9 @@ class _Recorder(keras.callbacks.Callback):
                 f"{look.diversity[index]:.2f} of the real images')."
             )
         self.alike = set(look.collapsed)
-        diversity = zip(self.run.classes, look.diversity, strict=True)
+        diversity = list(zip(self.run.classes, look.diversity, strict=True))
+        told = ", ".join(f"{name} {value:.2f}" for name, value in diversity)
+        self._say(f"step {self.step}: {grid}, distance {look.distance:.2f}, diversity {told}")
         return {"watch_distance": look.distance, **{f"watch_diversity_{name}": value for name, value in diversity}}
 
     def _draw(self, columns: int, start: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -232,12 +267,18 @@ class _Recorder(keras.callbacks.Callback):
 
     def _warn(self, text: str) -> None:
         self.warnings.append(text)
-        print(f"{self.run.folder}: {text}", file=sys.stderr, flush=True)
+        self._say(f"{self.run.folder}: {text}")
+
+    def _say(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
 
     def _diverged(self, what: str) -> NoReturn:
-        raise MedsynthError(
-            f"{self.run.folder}: training diverged at step {self.step + 1}: {what}. The best weights and the "
-            "checkpoint before it are kept, so export works; try a lower learning_rate."
+        left = "There is nothing to keep from before it"
+        if self.kept:
+            left = f"The weights of step {self.kept['step']} are kept, so export works"
+        raise _DivergedError(
+            f"{self.run.folder}: training diverged at step {self.step}: {what}. {left}; try a lower learning_rate in "
+            "another --out."
         )
 
     def _save(self, seconds: float) -> None:

@@ -12,6 +12,7 @@ RUN/curves.png       the history as curves; a generator also leaves samples/ and
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -184,14 +185,15 @@ def _check_same(before: Run, run: Run) -> None:
         raise ConfigError(
             f"{out}: --resume needs the positive class of the run, '{before.positive}'. Got '{run.positive}'."
         )
-    length = "epochs" if run.task == "classifier" else "steps"
-    if run.config[length] < before.config[length]:
-        raise ConfigError(
-            f"{out}: a run can be trained longer, not shorter: it has {length}={before.config[length]}. "
-            f"Got {run.config[length]}; choose another --out."
-        )
-    old, new = ({**each.config, **each.config["options"], length: None, "options": None} for each in (before, run))
-    changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
+    lengths = ("epochs",) if run.task == "classifier" else ("steps", "minutes")
+    for length in lengths:
+        if run.config.get(length, math.inf) < before.config.get(length, math.inf):
+            raise ConfigError(
+                f"{out}: a run can be trained longer, not shorter: it has {length}={before.config.get(length)}. "
+                f"Got {run.config[length]}; choose another --out."
+            )
+    old, new = ({**each.config, **each.config["options"], "options": None} for each in (before, run))
+    changed = sorted(key for key in {*old, *new} - set(lengths) if old.get(key) != new.get(key))
     if changed:
         told = ", ".join(f"{key}={old.get(key)!r} (got {new.get(key)!r})" for key in changed)
         raise ConfigError(f"{out}: a run is continued with its own settings: {told}. Else choose another --out.")

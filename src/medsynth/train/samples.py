@@ -32,8 +32,8 @@ class Filmstrip:
     def __init__(self, folder: Path, classes: Sequence[str], columns: int = 8) -> None:
         self.folder, self.classes, self.columns = folder, tuple(classes), columns
 
-    def add(self, step: int, images: NDArray[np.uint8]) -> None:
-        """Save the grid of a step.
+    def add(self, step: int, images: NDArray[np.uint8]) -> Path:
+        """Save the grid of a step and say where.
 
         Args:
             step: Steps trained.
@@ -41,7 +41,9 @@ class Filmstrip:
         """
         count, height, width, channels = images.shape
         rows = images.reshape(count // self.columns, self.columns, height, width, channels)
-        _save(_tile(rows), self.folder / "samples" / f"step-{step:06d}.png")
+        path = self.folder / "samples" / f"step-{step:06d}.png"
+        _save(_tile(rows), path)
+        return path
 
     def compose(self) -> None:
         """From the grids: ``filmstrip-<class>.png``, time from left to right, and ``filmstrip.gif`` of whole grids."""

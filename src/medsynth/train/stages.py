@@ -59,6 +59,17 @@ class StagePlan:
     learning_rate: float | None
     unfreeze: str | None
 
+    def rate(self, *, pretrained: bool, only_head: bool) -> float:
+        """The learning rate at its highest: as set, or what suits the weights that are trained.
+
+        Args:
+            pretrained: Whether the network's first weights were learned from other images.
+            only_head: Whether all of them are frozen.
+        """
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return _PRETRAINED_RATE if pretrained and not only_head else _RATE
+
     def prepare(self, material: Material, run: Run, config: ClassifierConfig) -> tuple[Stage, dict[str, Any]]:
         """Unfreeze, cut, and compute what is frozen.
 
@@ -75,9 +86,7 @@ class StagePlan:
         augmented = cut is None if config.augmentation is None else config.augmentation
         only_head = cut is not None and cut.point == material.points[-1]
         keep_last = only_head or material.pretrained if config.keep is None else config.keep == "last"
-        rate = self.learning_rate
-        if rate is None:
-            rate = _PRETRAINED_RATE if material.pretrained and not only_head else _RATE
+        rate = self.rate(pretrained=material.pretrained, only_head=only_head)
         plan = None if cut is None else _plan(cut, material, run, config, augmented)
         why_not = "nothing before a freeze point is frozen" if plan is None else plan.misfit(config.cache_gb * 1e9)
         facts: dict[str, Any] = {"point": None if cut is None else cut.point}

@@ -72,6 +72,34 @@ def test_the_average_follows_the_generator():
         np.testing.assert_allclose(slow.numpy(), 0.9 * old + 0.1 * new.numpy(), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("average", [0.0, 0.5])
+def test_bfloat16_is_exported_as_float32(average):
+    from onnx import TensorProto
+
+    from medsynth.artifact.golden import CpuRunner
+    from medsynth.export.keras_onnx import sampler_to_onnx
+
+    keras.utils.set_random_seed(0)
+    plugin = ACGAN(precision="bfloat16", average=average)
+    model = plugin.build(SPEC, 2)
+    assert {layer.compute_dtype for layer in model.generator.layers} == {"bfloat16", "float32"}
+    for _ in range(2):
+        logs = model.train_on_batch(*_batch(), return_dict=True)
+    assert all(np.isfinite(value) for value in logs.values())
+    slow, fast = model.averaged.variables, model.generator.variables
+    same = [np.array_equal(one.numpy(), other.numpy()) for one, other in zip(slow, fast, strict=True)]
+    assert all(same) == (average == 0.0)  # an average without memory is the last weights
+    graph = sampler_to_onnx(plugin.sampler(model))
+    kinds = {TensorProto.DataType.Name(each.data_type) for each in graph.graph.initializer}
+    assert "FLOAT" in kinds
+    assert not kinds & {"BFLOAT16", "FLOAT16"}
+    rows = {"noise": np.random.default_rng(0).normal(size=(6, 100)).astype("float32"), "label": np.arange(6) % 2}
+    drawn = CpuRunner(graph.SerializeToString()).run(rows)["images"].astype(int)
+    averaged = (np.asarray(model.averaged([rows["noise"], rows["label"]], training=False)) + 1) * 127.5
+    assert averaged.std() > 1
+    assert np.abs(drawn - averaged).max() <= 0.5 + 1e-2
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

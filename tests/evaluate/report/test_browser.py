@@ -25,7 +25,10 @@ OVERFLOW = """
   const wide = [...document.body.querySelectorAll("*")]
     .filter((element) => !inScroll(element) && element.getBoundingClientRect().right > width + 1)
     .map((element) => element.tagName + "." + element.className);
-  return {page: document.documentElement.scrollWidth - width, wide: wide.slice(0, 5)};
+  const scrolled = [...document.querySelectorAll(".scroll")]
+    .filter((element) => element.scrollWidth > element.clientWidth + 1)
+    .map((element) => element.innerText.slice(0, 60));
+  return {page: document.documentElement.scrollWidth - width, wide: wide.slice(0, 5), scrolled};
 })()
 """
 PICTURES = """
@@ -69,6 +72,8 @@ def test_it_can_be_read_at_any_width(browser, page, width):
     overflow = browser.evaluate(OVERFLOW)
     assert overflow["page"] <= 0, overflow
     assert overflow["wide"] == []
+    if width == 1280:
+        assert overflow["scrolled"] == []
     assert browser.evaluate(SMALLEST) >= 11
 
 

@@ -8,6 +8,8 @@ from keras import layers, ops
 
 from medsynth.plugins import ConfigError, Generator, ImageSpec
 
+_PACE = 0.1
+
 
 class CVAE(Generator):
     """A conditional variational autoencoder.
@@ -37,26 +39,30 @@ class CVAE(Generator):
         model = CVAEModel(
             encoder=_encoder(image, num_classes, self.latent, self.width, levels),
             decoder=_decoder(image, num_classes, self.latent, self.width, levels),
+            # Where the codes of a class lie; see train_step.
+            prior=keras.layers.Embedding(num_classes, self.latent, "zeros", trainable=False, name="prior"),
             beta=self.beta,
         )
         model.compile(keras.optimizers.Adam(self.learning_rate))
         return model
 
     def sampler(self, trained: Any) -> keras.Model:
-        """The decoder, its mean mapped to grey levels."""
+        """The decoder on codes of the class, its mean mapped to grey levels."""
         noise = keras.Input((self.latent,), dtype="float32", name="noise")
         label = keras.Input((), dtype="int64", name="label")
-        grey = ops.clip(ops.round((trained.decoder([noise, label]) + 1.0) * 127.5), 0.0, 255.0)
+        drawn = trained.decoder([trained.prior(label) + noise, label])
+        grey = ops.clip(ops.round((drawn + 1.0) * 127.5), 0.0, 255.0)
         return keras.Model([noise, label], ops.cast(grey, "uint8"), name="sampler")
 
 
 class CVAEModel(keras.Model):
-    """Both networks and the optimizer, as attributes, so that checkpoints find them."""
+    """Both networks, the prior and the optimizer, as attributes, so that checkpoints find them."""
 
-    def __init__(self, *, encoder: keras.Model, decoder: keras.Model, beta: float) -> None:
+    def __init__(self, *, encoder: keras.Model, decoder: keras.Model, prior: layers.Embedding, beta: float) -> None:
         super().__init__(name="cvae")
-        self.encoder, self.decoder, self.beta = encoder, decoder, beta
+        self.encoder, self.decoder, self.prior, self.beta = encoder, decoder, prior, beta
         self.draws = keras.random.SeedGenerator()
+        prior.build()
         self.built = True
 
     def compile(self, optimizer: keras.Optimizer) -> None:
@@ -74,6 +80,11 @@ class CVAEModel(keras.Model):
 
         The spread of the pixels around the decoder's mean is the batch's own, which maximises the likelihood (Rybkin et
         al. 2021, arXiv 2006.13202, equation 5), so that there is no weight between the two terms to be guessed.
+
+        The prior of a class is N(m, 1) about the mean m of the codes of its images, which is the m that maximises the
+        bound (a conditional prior as in Sohn, Lee and Yan 2015, here in closed form). The encoder sees the class in
+        the image long before the decoder trusts the label; about one mean for all, what it says of the class would be
+        missing from the noise that is decoded later, and images of one class would look like the other.
         """
         images, labels, *_ = data
         real = ops.cast(images, "float32") / 127.5 - 1.0
@@ -85,11 +96,21 @@ class CVAEModel(keras.Model):
             made = self.decoder([mean + ops.exp(0.5 * log_variance) * noise, labels], training=True)
             error = ops.mean(ops.square(real - made))
             reconstruction = 0.5 * pixels * ops.log(error + 1e-6)
-            divergence = 0.5 * ops.mean(ops.sum(ops.square(mean) + ops.exp(log_variance) - 1.0 - log_variance, axis=1))
+            away = ops.square(mean - self.prior(labels))
+            divergence = 0.5 * ops.mean(ops.sum(away + ops.exp(log_variance) - 1.0 - log_variance, axis=1))
             loss = reconstruction + self.beta * divergence
         weights = self._weights
         self.optimizer.apply(tape.gradient(loss, weights), weights)
+        self._follow(mean, labels)
         return {"loss": loss, "squared_error": error, "divergence": divergence}
+
+    def _follow(self, codes: Any, labels: Any) -> None:
+        """The prior of each class in the batch moves towards the mean of its codes."""
+        prior = self.prior.embeddings
+        member = ops.one_hot(labels, prior.shape[0], dtype="float32")
+        count = ops.sum(member, axis=0)[:, None]
+        found = ops.matmul(ops.transpose(member), codes) / ops.maximum(count, 1.0)
+        prior.assign(prior + _PACE * ops.cast(count > 0, "float32") * (found - prior))
 
 
 def _levels(image: ImageSpec) -> int:

@@ -10,7 +10,7 @@ from medsynth.evaluate.report.page import render_sections
 from medsynth.evaluate.report.words import number
 
 if TYPE_CHECKING:
-    from medsynth.evaluate.compare import ComparedRow, Comparison, Number
+    from medsynth.evaluate.comparison import ComparedRow, Comparison, Number
 
 __all__ = ["render_comparison"]
 

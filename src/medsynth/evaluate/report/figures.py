@@ -1,33 +1,24 @@
-"""The report's charts as SVG text.
-
-Drawn on matplotlib's ``Figure`` objects, without pyplot and its global state. Colours are those of Okabe and Ito (Color
-Universal Design, 2008), which the colour-blind tell apart; lines also differ in their dashes, for print in grey.
-"""
+"""The report's charts as SVG text; see :mod:`medsynth.evaluate.report.drawing` for their style."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import cycle
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from medsynth.evaluate.report.drawing import COLOURS, canvas, plain, styles, svg
 from medsynth.evaluate.report.history import thinned
 from medsynth.metrics.roc import GRID
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from medsynth.metrics import Estimate, PrecisionRecall, Reliability, Roc
 
 __all__ = [
-    "MOST_CURVES",
     "classifier_curves",
     "generator_curves",
     "precision_recall_figure",
@@ -35,19 +26,12 @@ __all__ = [
     "roc_figure",
 ]
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1.5, 1.5)))
-_INK, _GRID = "#333333", "#dddddd"
-
-MOST_CURVES = len(_COLOURS)
-"""ROC curves that one figure can show apart."""
-
 
 def roc_figure(curves: Sequence[tuple[str, Roc, Estimate]]) -> str:
     """ROC curves, each with its name, its 95 % band and its AUC in the legend."""
-    figure, axes = _canvas(width=4.8, height=4.6)
+    figure, axes = canvas(width=4.8, height=4.6)
     axes.plot([0, 1], [0, 1], color="#888888", linewidth=1, linestyle=":", label="guessing, AUC 0.5")
-    for (name, curve, area), (colour, dash) in zip(curves, _styles(), strict=False):
+    for (name, curve, area), (colour, dash) in zip(curves, styles(), strict=False):
         if curve.band_low is not None and curve.band_high is not None:
             axes.fill_between(GRID, curve.band_low, curve.band_high, color=colour, alpha=0.16, linewidth=0)
         value = "" if area.value is None else f", AUC {area.value:.3f}"
@@ -55,13 +39,13 @@ def roc_figure(curves: Sequence[tuple[str, Roc, Estimate]]) -> str:
     axes.set(xlabel="false positive rate (1 − specificity)", ylabel="true positive rate (sensitivity)")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     axes.legend(loc="lower right", fontsize=9, frameon=False)
-    return _svg(figure)
+    return svg(figure)
 
 
 def precision_recall_figure(curves: Sequence[tuple[str, PrecisionRecall, Estimate]]) -> str:
     """Precision over recall as steps, each with its name, its 95 % band and its average precision in the legend."""
-    figure, axes = _canvas(width=4.8, height=4.6)
-    for (name, curve, area), (colour, dash) in zip(curves, _styles(), strict=False):
+    figure, axes = canvas(width=4.8, height=4.6)
+    for (name, curve, area), (colour, dash) in zip(curves, styles(), strict=False):
         if curve.low is not None and curve.high is not None:
             axes.fill_between(GRID, curve.low, curve.high, color=colour, alpha=0.16, linewidth=0)
         value = "" if area.value is None else f", AP {area.value:.3f}"
@@ -72,7 +56,7 @@ def precision_recall_figure(curves: Sequence[tuple[str, PrecisionRecall, Estimat
     axes.set(xlabel="recall (sensitivity)", ylabel="precision (positive predictive value)")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     axes.legend(loc="lower left", fontsize=9, frameon=False)
-    return _svg(figure)
+    return svg(figure)
 
 
 def reliability_figure(curve: Reliability, name: str) -> str:
@@ -82,16 +66,16 @@ def reliability_figure(curve: Reliability, name: str) -> str:
     filled = curve.counts > 0
     mean, frequency = curve.mean[filled], curve.frequency[filled]
     upper.plot([0, 1], [0, 1], color="#888888", linewidth=1, linestyle=":", label="as often as said")
-    upper.vlines(mean, curve.low[filled], curve.high[filled], color=_COLOURS[0], alpha=0.35, linewidth=5)
-    upper.plot(mean, frequency, color=_COLOURS[0], linewidth=1.4, marker="o", markersize=4, label=name)
+    upper.vlines(mean, curve.low[filled], curve.high[filled], color=COLOURS[0], alpha=0.35, linewidth=5)
+    upper.plot(mean, frequency, color=COLOURS[0], linewidth=1.4, marker="o", markersize=4, label=name)
     upper.set(ylabel=f"share that is {name}", xlim=(-0.01, 1.01), ylim=(-0.02, 1.02))
     upper.legend(loc="upper left", fontsize=9, frameon=False)
-    lower.bar(curve.edges[:-1], curve.counts, width=np.diff(curve.edges), align="edge", color=_COLOURS[0], alpha=0.7)
+    lower.bar(curve.edges[:-1], curve.counts, width=np.diff(curve.edges), align="edge", color=COLOURS[0], alpha=0.7)
     lower.set(xlabel=f"probability of {name}", ylabel="images")
     lower.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
     for axes in (upper, lower):
-        _plain(axes)
-    return _svg(figure)
+        plain(axes)
+    return svg(figure)
 
 
 def classifier_curves(series: Mapping[str, NDArray[np.float64]], best: int | None = None) -> tuple[str, str]:
@@ -125,10 +109,6 @@ def generator_curves(series: Mapping[str, NDArray[np.float64]]) -> dict[str, str
     return {title: _curves(thin, count, lines, ylabel=title) for title, lines in charts.items() if lines}
 
 
-def _styles() -> Iterator[tuple[str, Any]]:
-    return zip(cycle(_COLOURS), cycle(_DASHES), strict=False)
-
-
 def _curves(
     series: Mapping[str, NDArray[np.float64]],
     count: str,
@@ -139,10 +119,10 @@ def _curves(
     bottom: float | None = None,
 ) -> str:
     """One chart: the columns ``names`` (column -> label) over the column ``count``."""
-    figure, axes = _canvas(width=4.8, height=3.6)
+    figure, axes = canvas(width=4.8, height=3.6)
     drawn = [(name, label) for name, label in names.items() if name in series]
     marker = "o" if len(series[count]) <= 40 else ""
-    for (name, label), (colour, dash) in zip(drawn, _styles(), strict=False):
+    for (name, label), (colour, dash) in zip(drawn, styles(), strict=False):
         style = {"color": colour, "linestyle": dash, "linewidth": 1.5, "marker": marker, "markersize": 3}
         axes.plot(series[count], series[name], label=label, **style)
     if mark is not None:
@@ -152,30 +132,4 @@ def _curves(
     axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
     # Inside the axes many names would cover the lines.
     figure.legend(loc="outside upper center", ncols=2, fontsize=9, frameon=False)
-    return _svg(figure)
-
-
-def _canvas(*, width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots()
-    _plain(axes)
-    return figure, axes
-
-
-def _plain(axes: Axes) -> None:
-    axes.grid(color=_GRID, linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=_INK, labelsize=9, length=3)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(_INK)
-
-
-def _svg(figure: Figure) -> str:
-    FigureCanvasSVG(figure)
-    stream = io.StringIO()
-    # The salt and the missing date make the same numbers the same bytes.
-    with mpl.rc_context({"svg.hashsalt": "medsynth", "svg.fonttype": "path"}):
-        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
-    return stream.getvalue()
+    return svg(figure)

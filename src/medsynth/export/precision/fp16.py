@@ -40,4 +40,8 @@ def to_fp16(model: onnx.ModelProto, keep: Collection[str] = ()) -> onnx.ModelPro
             op_block_list=[*DEFAULT_OP_BLOCK_LIST, *_FLOAT32],
             node_block_list=list(keep),
         )
+    # A tensor that several float32 nodes read is cast once for each, every time by the same node.
+    once = {node.SerializeToString(): node for node in converted.graph.node}
+    del converted.graph.node[:]
+    converted.graph.node.extend(once.values())
     return converted

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medsynth.infer.samples import Order, Sample, beside_the_model, encode
+from medsynth.infer.samples import Order, Report, Sample, beside_the_model, encode
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,13 +19,13 @@ if TYPE_CHECKING:
 __all__ = ["write_tar"]
 
 
-def write_tar(path: Path, order: Order, report: Callable[[int], None]) -> None:
+def write_tar(path: Path, order: Order, report: Report) -> None:
     """Write all samples, a batch in memory at a time.
 
     Args:
         path: The file.
         order: Which samples.
-        report: Called after each batch with the number of samples that are done.
+        report: Called after each batch with its samples.
     """
     labels = {name: str(index).encode() for index, name in enumerate(order.sampler.classes)}
 
@@ -34,16 +33,14 @@ def write_tar(path: Path, order: Order, report: Callable[[int], None]) -> None:
         sample, image = job
         return sample, encode(image, sample)
 
-    done = 0
-    drawn = (zip(samples, order.draw(samples), strict=True) for samples in order.batches())
+    drawn = (zip(*order.draw(samples), strict=True) for samples in order.batches())
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
         for batch in beside_the_model(drawn, work):
             for sample, png in batch:
                 _add(tar, sample.file_name, png)
                 _add(tar, f"{sample.name}.cls", labels[sample.label])
                 _add(tar, f"{sample.name}.json", sample.to_json().encode())
-            done += len(batch)
-            report(done)
+            report([sample for sample, _ in batch])
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from medsynth.evaluate.report.blocks import Cell, Picture, Table, chart
-from medsynth.evaluate.report.figures import MOST_CURVES, precision_recall_figure, reliability_figure
+from medsynth.evaluate.report.drawing import MOST_CURVES
+from medsynth.evaluate.report.figures import precision_recall_figure, reliability_figure
 from medsynth.evaluate.report.words import count, estimate_cell, join, number, percent
 
 if TYPE_CHECKING:

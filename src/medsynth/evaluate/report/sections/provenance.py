@@ -85,10 +85,9 @@ def _generator_limits(generator: GeneratorReport) -> Iterator[str]:
     if generator.utility.part == "test":
         yield "The test part was used for utility and privacy: whatever is changed now was chosen by it."
     else:
-        yield (
-            "Utility and privacy were tested on the validation part, on which the classifier's epoch was chosen. "
-            "Whether generated images help a whole network, and not a probe, was not tested."
-        )
+        yield "Utility and privacy were tested on the validation part, on which the classifier's epoch was chosen."
+    if generator.utility.learner == "probe":
+        yield "Whether generated images help a whole network, and not a probe on features, was not tested."
     yield (
         "Tests of copying find copies of whole images, also where grey levels or details differ a little. They can "
         "miss copied parts, mirrored or shifted copies. No sign of copying is no proof of anonymity."

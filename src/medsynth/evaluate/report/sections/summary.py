@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from medsynth.evaluate.report.blocks import Block, Lamp, Lights, Section, Text, Tile, Tiles
 from medsynth.evaluate.report.words import count, interval, join, number, percent, unit
+from medsynth.metrics import Estimate
 
 if TYPE_CHECKING:
     from medsynth.evaluate.answers import Answer
     from medsynth.evaluate.classifier import ClassifierReport
     from medsynth.evaluate.generator import GeneratorReport
     from medsynth.evaluate.report.model import Report
-    from medsynth.metrics import Estimate
+
 
 __all__ = ["summary_section"]
 
@@ -147,11 +148,21 @@ def _compare_with_real(
     generator: GeneratorReport, classifier: ClassifierReport | None, accuracy: Estimate
 ) -> Iterator[str]:
     chance = 1 / len(generator.classifier.classes)
-    if accuracy.low is not None and accuracy.low <= chance:
-        yield "That is not better than chance: the generator has not learned what tells the classes apart."
-        return
     same = classifier is not None and classifier.model.content_hash == generator.classifier.content_hash
-    real = classifier.scores.overall["accuracy"].value if classifier is not None and same else None
+    on_real = classifier.scores.overall["accuracy"] if classifier is not None and same else Estimate(None)
+    if accuracy.low is not None and accuracy.low <= chance:
+        area = generator.scores.overall["auc"]
+        if on_real.low is not None and on_real.low <= chance:
+            yield "That is not better than chance, but neither is it on real test images: it says nothing of them."
+        elif area.low is not None and area.low > 0.5:
+            yield (
+                f"That is not better than chance, yet its probabilities tell the classes apart (AUC {area.value:.3f}): "
+                "they lie on one side of the threshold."
+            )
+        else:
+            yield "That is not better than chance: the generator has not learned what tells the classes apart."
+        return
+    real = on_real.value
     if real is None or accuracy.value is None:
         return
     if accuracy.value > real:

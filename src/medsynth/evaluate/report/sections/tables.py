@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from medsynth.evaluate.report.blocks import Cell, Picture, Table, chart
-from medsynth.evaluate.report.figures import MOST_CURVES, roc_figure
+from medsynth.evaluate.report.drawing import MOST_CURVES
+from medsynth.evaluate.report.figures import roc_figure
 from medsynth.evaluate.report.words import count, estimate_cell, explain, join, number, title
 
 if TYPE_CHECKING:
@@ -57,7 +58,10 @@ def _interval_note(scores: Scores) -> str:
     )
     if any(estimate.low is not None and estimate.low == estimate.high for estimate in scores.overall.values()):
         # The rule of three: Hanley and Lippman-Hand, JAMA 1983.
-        said += " An interval without width means that no error was seen; of n, up to about 3/n would fit that too."
+        said += (
+            " An interval without width means that all images of a class were decided alike; of n, up to about 3/n "
+            "decided otherwise would fit that too."
+        )
     return said
 
 

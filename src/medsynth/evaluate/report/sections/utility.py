@@ -15,22 +15,24 @@ __all__ = ["utility_section"]
 
 
 def utility_section(generator: GeneratorReport) -> Section:
-    """The probe's arms."""
+    """What the probe, or a retrained network, made of each set of images."""
     report = generator.utility
     note = (
-        f"Means of {report.seeds} draws of the training images, the same in every row. Each class has the same weight "
-        "in every row, however many images there are. Gain: over real images alone, paired; its interval and p-value "
-        "(two-sided, of no gain) are a bootstrap over test images, or patients where known, and draws."
+        f"Means of {report.seeds} draws of the training images, the same in every row. Each class weighs the same in "
+        "every row, and more images do not make more or larger steps. Gain: over real images alone, paired; its "
+        "interval and p-value (two-sided, of no gain) are a bootstrap over test images, or patients where known, and "
+        "draws."
     )
+    on = "" if report.space is None else f" on {report.space}"
     blocks: list[Block] = [
         text(
-            f"A probe (logistic regression on {report.space}) learns from real images, from generated ones and from "
+            f"A {report.learner} ({report.description}{on}) learns from real images, from generated ones and from "
             f"both, and is tested on the {report.part} part, which the generator has not seen. The verdict is about "
             "all real with all generated images; that was fixed beforehand.",
         ),
         Table(
             "Training with and without generated images",
-            ("The probe learned from", "Tested on", "AUC", "Balanced accuracy", "Gain in AUC", "p"),
+            (f"The {report.learner} learned from", "Tested on", "AUC", "Balanced accuracy", "Gain in AUC", "p"),
             tuple(map(_row, report.arms)),
             notes=(note,),
         ),

@@ -1,0 +1,155 @@
+"""A network trained anew on whatever images it is given, always with the same number of steps.
+
+For the question whether generated images help (:mod:`medsynth.evaluate.learners`). Nothing is watched or augmented:
+the images alone are compared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import keras
+import tensorflow as tf
+
+from medsynth.config import ClassifierConfig
+from medsynth.plugins import registry
+from medsynth.train.batches import balanced_batches, step_batches
+from medsynth.train.calibrate import softmax
+from medsynth.train.fitting import answerer, build_optimizer, cross_entropy
+from medsynth.train.freeze import cut_at_frozen, train_after
+from medsynth.train.precision import precision, wants_bfloat16
+from medsynth.train.stages import StagePlan, plan_stages
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from medsynth.images import ImageSpec
+
+__all__ = ["Retrainer", "retrainer"]
+
+# Every training traces its own network; TensorFlow takes that for a mistake, and says so each time.
+tf.get_logger().addFilter(lambda record: "triggered tf.function retracing" not in record.getMessage())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retrainer:
+    """Trains one backbone with one recipe, again and again.
+
+    Attributes:
+        config: The recipe. Its epochs are passes over ``images`` images; all training takes as many steps, and the last
+            weights count. Augmentation, views, patience and threshold have no meaning here.
+        image: What the network takes.
+        classes: How many.
+        images: Real training images.
+    """
+
+    config: ClassifierConfig
+    image: ImageSpec
+    classes: int
+    images: int
+
+    @property
+    def description(self) -> str:
+        """For the report."""
+        size, steps = f"{self.image.height} x {self.image.width}", sum(map(self._steps, plan_stages(self.config)))
+        return f"{self.config.backbone} at {size}, {steps:,} steps of {self.config.batch_size} images"
+
+    def __call__(
+        self, images: NDArray[np.uint8], labels: NDArray[np.int64], seed: int
+    ) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+        """Train from the backbone's first weights.
+
+        Args:
+            images: uint8 (n, height, width, channels).
+            labels: Class index of each, (n,), every class among them.
+            seed: Added to that of the recipe: of first weights, dropout and the order of the images.
+
+        Returns:
+            From images to probabilities (m, classes).
+        """
+        config = self.config
+        keras.utils.set_random_seed((config.seed + seed) % 2**32)
+        backbone = registry().create("backbone", config.backbone, config.options)
+        model = backbone.build(self.image, self.classes)
+        points, pretrained = backbone.freeze_points(model), getattr(backbone, "weights", "none") != "none"
+        for plan in plan_stages(config):
+            if plan.unfreeze is not None:
+                train_after(model, points, plan.unfreeze)
+            cut = cut_at_frozen(model, points)
+            inputs: NDArray[Any] = images if cut is None else answerer(cut.trunk)(images, config.batch_size)
+            network = keras.Model(model.inputs[0], model.output["logits"]) if cut is None else cut.rest
+            rate = plan.rate(pretrained=pretrained, only_head=cut is not None and cut.point == points[-1])
+            self._fit(network, inputs, labels, seed, rate, self._steps(plan))
+        answer = answerer(keras.Model(model.inputs[0], model.output["logits"]))
+        return lambda others: softmax(answer(others, config.batch_size))
+
+    def _steps(self, plan: StagePlan) -> int:
+        return (plan.last - plan.first) * math.ceil(self.images / self.config.batch_size)
+
+    def _fit(
+        self,
+        network: keras.Model,
+        inputs: NDArray[Any],
+        labels: NDArray[np.int64],
+        seed: int,
+        rate: float,
+        steps: int,
+    ) -> None:
+        config = self.config
+        if config.class_weight == "balanced":
+            batches = balanced_batches(labels, self.classes, config.batch_size, config.seed + seed, 0)
+        else:
+            batches = step_batches(len(labels), config.batch_size, config.seed + seed, 0)
+
+        def stream() -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
+            for rows, _ in zip(batches, range(steps), strict=False):
+                yield inputs[rows], labels[rows]
+
+        signature = (
+            tf.TensorSpec((None, *inputs.shape[1:]), tf.as_dtype(inputs.dtype)),
+            tf.TensorSpec((None,), tf.int64),
+        )
+        trained = keras.Model(network.inputs[0], network.outputs[0])
+        trained.compile(
+            optimizer=build_optimizer(config, rate, steps),
+            loss=cross_entropy(config.label_smoothing),
+            jit_compile=False,
+        )
+        with precision(wants_bfloat16(config.training_precision)):
+            trained.fit(
+                tf.data.Dataset.from_generator(stream, output_signature=signature).prefetch(tf.data.AUTOTUNE),
+                steps_per_epoch=steps,
+                shuffle=False,
+                verbose=0,
+            )
+
+
+def retrainer(
+    image: ImageSpec, *, classes: int, images: int, training: Mapping[str, Any], **settings: Any
+) -> Retrainer:
+    """What ``retrain`` of :func:`medsynth.evaluate.evaluate_generator` takes: the recipe of a classifier, again.
+
+    Args:
+        image: Of the generated images (:attr:`medsynth.infer.Sampler.image`).
+        classes: How many.
+        images: Real training images, which say how many steps an epoch has.
+        training: The recipe, as the metadata of a classifier hold it (:attr:`medsynth.artifact.Metadata.training`).
+        **settings: Fields of :class:`medsynth.config.ClassifierConfig` and options of the backbone, instead of the
+            recipe's. With another backbone the recipe's options are left out.
+
+    Raises:
+        ConfigError: A setting has a value it cannot have, or the backbone cannot be built for such images.
+        UnknownPluginError: There is no such backbone.
+    """
+    names = ClassifierConfig.field_names() | {"options"}
+    recipe = {name: value for name, value in training.items() if name in names}
+    if settings.get("backbone", recipe.get("backbone")) != recipe.get("backbone"):
+        recipe.pop("options", None)
+    config = ClassifierConfig.from_settings({**recipe, **settings})
+    # Built once for its errors: they are wanted now, and not in each row of a report.
+    registry().create("backbone", config.backbone, config.options).build(image, classes)
+    return Retrainer(config=config, image=image, classes=classes, images=images)

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+COMMAND = (
+    "train generator phantom --out {out} --image-size 32 --steps 60 --no-audit -O recipe=modern -O width=2 "
+    "-O discriminator_width=4 -O latent=8 -O batch_size=8 -O watched=3 -O sample_every=6 -O deterministic=true"
+)
+
+
+def test_a_run_that_was_killed_ends_with_the_very_weights_of_one_that_was_not(tmp_path):
+    whole, cut = (COMMAND.format(out=tmp_path / name).split() for name in ("whole", "cut"))
+    # Both in one process, in which names of layers are numbered on; the end in another.
+    both = f"from medsynth.cli.main import run; assert run({whole}) == 0; run({cut})"
+    history = tmp_path / "cut" / "history.jsonl"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([sys.executable, "-c", both], **quiet) as process:
+        while process.poll() is None and not (history.exists() and history.stat().st_size):
+            time.sleep(0.005)
+        time.sleep(0.1)  # beyond the checkpoint
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert 0 < history.read_text().count("\n") < 60
+    subprocess.run([sys.executable, "-m", "medsynth", *cut, "--resume"], check=True, capture_output=True)
+    for name in ("weights.npz", "checkpoint.npz"):
+        with np.load(tmp_path / "whole" / name) as one, np.load(tmp_path / "cut" / name) as other:
+            assert one.files == other.files
+            arrays = [key for key in one.files if key != "state"]  # which holds the seconds
+            assert len(arrays) > 20
+            assert all(np.array_equal(one[key], other[key]) for key in arrays)
+    assert len(history.read_text().splitlines()) == 60
+    last = "samples/step-000060.png"
+    assert (tmp_path / "whole" / last).read_bytes() == (tmp_path / "cut" / last).read_bytes()
