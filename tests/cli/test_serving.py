@@ -165,6 +165,7 @@ def test_generate_says_what_is_wrong(
         ([generator, "--out", out, "--count", "1", "--truncation", "0"], "truncation must be from 0.05"),
         ([generator, "--out", out, "--count", "1", "--confidence", "0.9"], "--confidence P go together"),
         ([generator, "--out", out, "--count", "1", "--reject-with", classifier], "--confidence P go together"),
+        ([generator, "--out", out, "--count", "1", "--tries", "5"], "--tries belongs to --reject-with"),
         ([generator, "--out", out, "--count", "1", "--seed", str(2**64)], "seed must be from 0"),
     ):
         assert run(["generate", *arguments]) == 2, said

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -79,6 +81,13 @@ def test_the_rules(changed, question, light):
     found = lights(**changed)
     assert found.pop(question) == light
     assert set(found.values()) == {"green"}
+
+
+@pytest.mark.parametrize(("control", "light"), [(0.5, "red"), (0.6, "yellow"), (0.66, "green"), (None, "red")])
+def test_membership_counts_beyond_what_forgets_everybody(control, light):
+    row = PrivacyRow(name="membership", space="x", estimate=Estimate(0.7, 0.65, 0.75), control=control)
+    given = privacy()
+    assert lights(private=replace(given, rows=(*given.rows, row)))["privacy"] == light
 
 
 def test_no_number_no_light():

@@ -58,6 +58,36 @@ def test_numbers_of_two_feature_spaces_share_no_row(evaluated, tmp_path):
     assert all(row.first and row.second for row in pixels)
 
 
+def test_retrained_networks_are_compared_where_their_recipe_is_the_same(evaluated, tmp_path):
+    def retrained(fields):
+        told = {"learner": "retrained network", "description": "vgg16, recipe 1", "space": None}
+        fields["generator"]["utility"] |= told
+
+    def with_other_features(fields):
+        retrained(fields)
+        fields["generator"]["features"]["content_hash"] = "another"
+
+    for name in ("one", "two", "three"):
+        (tmp_path / name).mkdir()
+    one = changed(evaluated, tmp_path / "one", retrained)
+    both = compare_evaluations(one, changed(evaluated, tmp_path / "two", with_other_features))
+    assert all(row.first and row.second for row in both.rows if row.group == "utility")
+    kept = {"pixels", None, "c.onnx"}
+    for row in both.rows:
+        if row.group == "privacy":
+            alone = row.space not in kept and row.name != "classifier-membership"
+            assert ((row.first is None) != (row.second is None)) == alone, row
+    mixed = compare_evaluations(evaluated, one)
+    assert any("two learners" in warning for warning in mixed.warnings)
+    assert not any(row.first and row.second for row in mixed.rows if row.group == "utility")
+
+    def earlier(fields):
+        del fields["generator"]["utility"]["learner"]
+
+    with pytest.raises(DataError, match="an earlier version"):
+        compare_evaluations(evaluated, changed(evaluated, tmp_path / "three", earlier))
+
+
 def test_what_differs_is_told(evaluated, tmp_path):
     def change(fields):
         fields["generator"]["count"] = 80

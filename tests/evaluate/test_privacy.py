@@ -82,6 +82,20 @@ def test_a_generator_that_returns_training_images_fires_everything(sides):
         assert rows["membership", space].estimate.low > 0.6
 
 
+def test_patients_of_another_hospital_are_no_leak(sides):
+    """Held-out images are darker: noise, which knows nobody, tells them apart, and so does what forgets everybody."""
+    train, held_out, made = sides
+    images = (held_out.images * 0.6).astype(np.uint8)
+    darker = replace(held_out, images=images, features=held_out.features * 0.6)
+    noise = np.random.default_rng(0).integers(100, 256, made.images.shape).astype(np.uint8)
+    rows = rows_of(examine(train, darker, replace(made, images=noise, features=made.features + 60)))
+    for space in (PIXELS, SPACE):
+        assert rows["membership", space].estimate.low > 0.6
+        assert rows["membership", space].control > 0.6
+    copies = rows_of(examine(train, held_out, train.take(np.arange(len(made)))))
+    assert abs(copies["membership", PIXELS].control - 0.5) < 0.1
+
+
 def test_the_order_of_rows_changes_nothing(sides):
     random = np.random.default_rng(0)
     shuffled = [each.take(random.permutation(len(each))) for each in sides]

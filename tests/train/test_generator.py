@@ -120,6 +120,37 @@ def test_minutes_end_a_run_and_are_shared_by_its_parts(phantom, tmp_path, monkey
     assert [run.outcome[name] for name in ("steps", "seconds", "ended")] == [5, 100.0, "steps"]
 
 
+def test_there_is_a_step_however_little_time(phantom, tmp_path):
+    run = medsynth.train_generator(phantom, out=tmp_path / "run", steps=9, minutes=1e-6, **TINY)
+    assert (run.outcome["steps"], run.outcome["ended"]) == (1, "minutes")
+
+
+def test_what_is_kept_is_what_lies_in_the_weights(phantom, tmp_path, monkeypatch):
+    """A kill between the weights of step 2, which were better, and their checkpoint."""
+    from medsynth.train import generator as module
+    from medsynth.train.watch import Look
+
+    better = iter([5.0, 1.0, 3.0, 4.0, 6.0, 7.0])
+    monkeypatch.setattr(module.Watch, "look", lambda *_: Look(next(better), (1.0, 1.0)))
+    settings = {**TINY, "steps": 4, "sample_every": 1}
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        save = module._Recorder._save
+
+        def killed(self, seconds):
+            if self.step == 2:
+                raise KeyboardInterrupt
+            save(self, seconds)
+
+        patch.setattr(module._Recorder, "_save", killed)
+        medsynth.train_generator(phantom, out=tmp_path / "run", **settings)
+    with np.load(tmp_path / "run" / "weights.npz") as lying:
+        before = {name: lying[name] for name in lying.files}
+    run = medsynth.train_generator(phantom, out=tmp_path / "run", resume=True, **settings)
+    assert (run.outcome["kept"]["step"], run.outcome["kept"]["distance"]) == (2, 1.0)
+    with np.load(run.weights) as kept:
+        assert all(np.array_equal(kept[name], value) for name, value in before.items())
+
+
 def test_the_test_part_is_not_decoded(phantom, tmp_path, monkeypatch):
     from medsynth.dataset import Dataset
 

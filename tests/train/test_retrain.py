@@ -65,12 +65,14 @@ def test_more_images_take_no_more_steps(count, monkeypatch):
     learn = network(images=30, epochs=1)
     learn(*shades(count, 0), seed=0)
     assert taken == [(4, 4)]
-    assert learn.description == "vgg16 at 32 x 32, 4 steps of 8 images"
+    assert learn.description.startswith("vgg16 at 32 x 32, 4 steps of 8 images, recipe ")
+    assert network(images=30, epochs=1).description == learn.description
+    assert network(images=30, epochs=1, learning_rate=1e-4).description != learn.description
 
 
 def test_frozen_layers_are_computed_once_and_finetuned_later():
     learn = network(epochs=1, trainable_blocks=0, finetune_epochs=1, finetune_from="block4_pool")
-    assert learn.description == "vgg16 at 32 x 32, 12 steps of 8 images"
+    assert learn.description.startswith("vgg16 at 32 x 32, 12 steps of 8 images")
     assert learn(*shades(16, 0), seed=0)(shades(4, 1)[0]).shape == (4, 2)
 
 
@@ -86,6 +88,18 @@ def test_the_recipe_is_that_of_the_classifier_unless_told_otherwise():
         retrainer(ImageSpec(height=16, width=16, channels=1), classes=2, images=10, training=recipe)
     with pytest.raises(ConfigError, match="epochs"):
         network(epochs=0)
+
+
+def test_what_cannot_be_done_is_told_before_the_first_training():
+    with pytest.raises(ConfigError, match="'image_size' has no meaning"):
+        network(image_size=64)
+    with pytest.raises(ConfigError, match=r"-O weights=FILE"):
+        retrainer(IMAGE, classes=2, images=10, training=RECIPE | {"options": {"weights": "pretrained.weights.h5"}})
+    with pytest.raises(ConfigError, match="freeze point"):
+        network(finetune_epochs=1, finetune_from="block4_pol")
+    tuned = RECIPE | {"finetune_epochs": 1, "finetune_from": "block4_pool"}
+    other = retrainer(IMAGE, classes=2, images=10, training=tuned, backbone="tiny-cnn")
+    assert (other.config.finetune_epochs, other.config.finetune_from) == (0, None)
 
 
 def test_classes_take_turns_only_where_they_are_balanced(monkeypatch):

@@ -113,7 +113,7 @@ def generator(
         Utility,
         typer.Option(
             help="What shows whether the images help: a probe on features (minutes, no TensorFlow), or the "
-            "classifier's recipe, trained anew at the generator's size 30 times."
+            "classifier's recipe, trained anew at the generator's size 5 times for each of 6 arms."
         ),
     ] = Utility.probe,
     option: Options = None,
@@ -204,7 +204,7 @@ def _retrain(
         training=judge.metadata.training,
         **parse_assignments(options or ()),
     )
-    typer.echo(f"Utility by training anew, 30 times: {network.description}.", err=True)
+    typer.echo(f"Utility by training anew, 5 times for each arm: {network.description}.", err=True)
     return network
 
 

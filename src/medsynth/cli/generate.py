@@ -36,7 +36,9 @@ def generate(
     confidence: Annotated[
         float | None, typer.Option(help="Least probability for --reject-with, above 0 and at most 1.")
     ] = None,
-    tries: Annotated[int, typer.Option(min=1, help="At each image, at most, with --reject-with.")] = 100,
+    tries: Annotated[
+        int | None, typer.Option(min=1, help="At each image, at most, with --reject-with; 100 where not given.")
+    ] = None,
 ) -> None:
     """Draw images from a generator: PNG files, one NPZ or a WebDataset-style tar, marked as synthetic, with a manifest.
 
@@ -48,13 +50,16 @@ def generate(
     """
     from medsynth.errors import ConfigError
     from medsynth.infer import Rejection, generate_images, load_classifier, load_sampler
+    from medsynth.infer.rejection import TRIES
     from medsynth.progress import progress_bar
 
     if (reject_with is None) != (confidence is None):
         raise ConfigError("--reject-with FILE and --confidence P go together. Give both or none.")
+    if tries is not None and reject_with is None:
+        raise ConfigError(f"--tries belongs to --reject-with FILE. Got --tries {tries} without it.")
     sampler, rejection = load_sampler(model, device=device), None
     if reject_with is not None and confidence is not None:
-        rejection = Rejection(load_classifier(reject_with, device=device), confidence, tries)
+        rejection = Rejection(load_classifier(reject_with, device=device), confidence, tries or TRIES)
     with progress_bar("generate", "images") as report:
         shard = generate_images(
             sampler,

@@ -12,8 +12,9 @@ Every rule compares with what real images get at the same size, so that it does 
   generated images over real ones alone: green where its interval is above 0 and p below 0.05, red where its interval
   is below 0 or where what learned from generated images alone is not better than guessing, else yellow.
 * **Privacy**, do they give a patient away? Red: an image is flagged as a copy, C_T is below -3 while its control is
-  not, or the low end of the membership AUC is above 0.6. Yellow: that low end is above 0.5, or fewer images are
-  authentic than of the control, by more than chance (95 %) allows. Else green.
+  not, or the low end of the membership AUC is above 0.6 and above its control by 0.1. Yellow: that low end is above 0.5
+  and above its control, or fewer images are authentic than of the control, by more than chance (95 %) allows. Else
+  green.
 
 A question whose numbers could not be computed has no light, and says why.
 """
@@ -45,7 +46,7 @@ LIGHTS: tuple[Light, ...] = ("green", "yellow", "red", "none")
 _ALARM = -3.0
 
 _VAGUE = 0.5
-"""Width of an interval from which nothing follows: that of fewer than ten different images."""
+"""Width of an interval from which nothing follows, as that of a share among a handful of different images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,10 +200,11 @@ def _judge_copying(row: PrivacyRow, _: int) -> Verdict | None:
 
 
 def _judge_membership(row: PrivacyRow, _: int) -> Verdict | None:
-    if row.estimate.low is None or row.estimate.low <= 0.5:
+    forgetful = row.control if row.control is not None else 0.5
+    if row.estimate.low is None or row.estimate.low <= max(0.5, forgetful):
         return None
     said = f"Nearness to them tells training images from others (AUC {row.estimate.value:.2f}, {row.space})."
-    return ("red" if row.estimate.low > 0.6 else "yellow"), said
+    return ("red" if row.estimate.low > max(0.6, forgetful + 0.1) else "yellow"), said
 
 
 def _judge_authenticity(row: PrivacyRow, held_out: int) -> Verdict | None:

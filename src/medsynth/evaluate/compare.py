@@ -65,10 +65,11 @@ def _read(folder: Path) -> dict[str, Any]:
         raise DataError(
             f"{path}: must be what medsynth evaluate generator wrote, but cannot be read ({error}). Name its folder."
         ) from None
-    if schema != _READABLE or not generator or "answers" not in generator:
+    # What reports have had since learners can be retrained; an earlier one has no answers, or a probe without a name.
+    if schema != _READABLE or not generator or "learner" not in generator.get("utility", {}):
         raise DataError(
             f"{path}: must hold an evaluated generator, schema {_READABLE}. Got schema {schema} and "
-            f"{'none' if not generator else 'one without answers'}. Evaluate the generator again."
+            f"{'none' if not generator else 'one of an earlier version'}. Evaluate the generator again."
         )
     return dict(fields)
 
@@ -93,8 +94,9 @@ def _numbers(generator: Mapping[str, Any]) -> Iterator[tuple[_Key, _Found]]:
     for row in generator["metrics"]:
         key = ("images", row["name"], None) if row["space"] is None else ("features", row["name"], network)
         yield key, (row["higher_is_better"], row["space"], _number(row, real=row["real"]))
-    space, learner = generator["utility"]["space"], generator["utility"]["learner"]
-    taught = network if learner == "probe" else generator["utility"]["description"]
+    space, taught = generator["utility"]["space"], network
+    if generator["utility"]["learner"] != "probe":
+        taught = generator["utility"]["description"]
     for arm in generator["utility"]["arms"]:
         name = f"{arm['name']}, tested on {arm['tested_on']}"
         if arm["name"] == "real + generated":
@@ -108,7 +110,7 @@ def _numbers(generator: Mapping[str, Any]) -> Iterator[tuple[_Key, _Found]]:
                 )
     for row in generator["privacy"]["rows"]:
         where = row["space"]
-        place = network if where == space else judge if where is None else where
+        place = network if where == generator["features"]["name"] else judge if where is None else where
         yield ("privacy", row["name"], place), (None, where, _number(row, real=row["control"]))
 
 
@@ -142,6 +144,9 @@ def _warnings(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[s
         yield "Two classifiers judged: their verdicts cannot be compared. Evaluate both with one --classifier."
     if first["data"]["fingerprint"] != second["data"]["fingerprint"]:
         yield "The real images are two data sets, or two splits of one: no number can be compared."
+    if one["utility"]["description"] != other["utility"]["description"]:
+        learners = f"{one['utility']['description']}; {other['utility']['description']}"
+        yield f"Utility was measured with two learners ({learners}): neither numbers nor lights of it can be compared."
     if one["count"] != other["count"]:
         counts = f"{one['count']:,} and {other['count']:,}"
         yield f"Unequal numbers of images, {counts}: fid, vendi and the gain depend on them."

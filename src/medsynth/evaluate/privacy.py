@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,8 +36,9 @@ class PrivacyRow:
         name: ``distance``, ``copies``, ``authenticity``, ``copying-test``, ``membership`` or ``classifier-membership``.
         space: ``pixels`` or the name of the features; ``None`` where no distance is measured.
         estimate: Of the generated images.
-        control: The same number with real images of other patients in the place of the generated ones (half of the
-            held-out part; the other half is then what is held out).
+        control: The same number with other rows in the place of the generated ones. For ``membership`` the mean of the
+            training rows; for the others real images of other patients (half of the held-out part; the other half is
+            then held out).
         error: What went wrong, in one line.
     """
 
@@ -142,7 +144,8 @@ def examine_privacy(train: Side, held_out: Side, made: Side, *, space: str, part
             apart = float(np.median(copies.held_out))
             rows.append(PrivacyRow(name="distance", space=name, estimate=_median(copies.distances), control=apart))
             pairs += _lookalikes(copies, name, train, made)
-        rows += [_row(test, name, function, whole, control) for test, function in _TESTS.items()]
+        for test, (function, other) in _TESTS.items():
+            rows.append(_row(test, name, partial(function, whole), partial(other, whole, control)))
     chosen = _nearest(pairs)
     return PrivacyReport(
         rows=tuple(rows),
@@ -172,28 +175,51 @@ class _Rows:
     held_out_cells: NDArray[np.int64]
     made_cells: NDArray[np.int64]
 
+    def forgetful(self) -> _Rows:
+        """The same with the mean of the training rows, which remembers none of them, as the one generated row.
+
+        What the attack gains from it, it gains because training and held-out images differ, for example as the patients
+        of two hospitals do.
+        """
+        return replace(self, made=self.train.mean(axis=0, keepdims=True), made_cells=self.made_cells[:1])
+
     @property
     def sets(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         return self.train, self.held_out, self.made
 
 
-_TESTS: dict[str, Callable[[_Rows], Estimate]] = {
-    "copies": lambda rows: wilson(find_copies(*rows.sets).flagged),
-    "authenticity": lambda rows: authenticity(rows.train, rows.made),
-    "copying-test": lambda rows: Estimate(
-        copying_test(*rows.sets, held_out_cells=rows.held_out_cells, made_cells=rows.made_cells)
-    ),
-    "membership": lambda rows: membership_auc(*rows.sets),
+def _copied(rows: _Rows) -> Estimate:
+    return wilson(find_copies(*rows.sets).flagged)
+
+
+def _authentic(rows: _Rows) -> Estimate:
+    return authenticity(rows.train, rows.made)
+
+
+def _copying(rows: _Rows) -> Estimate:
+    return Estimate(copying_test(*rows.sets, held_out_cells=rows.held_out_cells, made_cells=rows.made_cells))
+
+
+def _membership(rows: _Rows) -> Estimate:
+    return membership_auc(*rows.sets)
+
+
+_TESTS: dict[str, tuple[Callable[[_Rows], Estimate], Callable[[_Rows, _Rows], Estimate]]] = {
+    "copies": (_copied, lambda _, control: _copied(control)),
+    "authenticity": (_authentic, lambda _, control: _authentic(control)),
+    "copying-test": (_copying, lambda _, control: _copying(control)),
+    "membership": (_membership, lambda whole, _: _membership(whole.forgetful())),
 }
+"""Of the generated images; and the control, from these rows and those with real images in their place."""
 
 
-def _row(name: str, space: str, test: Callable[[_Rows], Estimate], whole: _Rows, control: _Rows) -> PrivacyRow:
+def _row(name: str, space: str, test: Callable[[], Estimate], control: Callable[[], Estimate]) -> PrivacyRow:
     try:
-        estimate = test(whole)
+        estimate = test()
     except Exception as error:  # As above.
         return PrivacyRow(name=name, space=space, error=_line(error))
     try:
-        beside = test(control).value
+        beside = control().value
     except DataError:  # Too few held-out images for two halves: the number stands alone.
         beside = None
     return PrivacyRow(name=name, space=space, estimate=estimate, control=beside)

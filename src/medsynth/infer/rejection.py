@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 
     from medsynth.infer.classifier import Classifier
 
-__all__ = ["STRIDE", "Rejection"]
+__all__ = ["STRIDE", "TRIES", "Rejection"]
 
 STRIDE = 2**40
 """From one try of an image to the next, in samples."""
+
+TRIES = 100
+"""At each image, where nothing else is said."""
 
 _MOST_TRIES = 2**22
 
@@ -41,7 +44,7 @@ class Rejection:
 
     classifier: Classifier
     confidence: float
-    tries: int = 100
+    tries: int = TRIES
 
     def __post_init__(self) -> None:
         """Refuse what cannot be.

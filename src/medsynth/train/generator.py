@@ -167,6 +167,9 @@ class _Recorder:
             self.step, self.before = state["step"], state["seconds"]
             self.kept, self.warnings = state["kept"], state["warnings"]
             self.alike = set(state["alike"])
+            if self.run.weights.exists():
+                # A kill may have come between the weights and the checkpoint; what is kept is what lies there.
+                self.kept = load_variables(self.run.weights, {}).get("kept", self.kept)
         self._board = tf.summary.create_file_writer(str(run.folder / "tensorboard")) if config.tensorboard else None
         self.limit = 60 * (config.minutes or math.inf)
         self.began, self.first = time.monotonic(), self.step
@@ -224,7 +227,8 @@ class _Recorder:
         return ended
 
     def _ended(self) -> bool:
-        return self.step >= self.config.steps or self._seconds() >= self.limit
+        # At least one step, however little time there is.
+        return self.step >= self.config.steps or (self.step > 0 and self._seconds() >= self.limit)
 
     def _seconds(self) -> float:
         """Training time so far, that of the runs that this one goes on from included."""
@@ -244,7 +248,7 @@ class _Recorder:
         look = self.watch.look(*self._draw(self.config.watched, self.filmstrip.columns))
         if self.config.keep == "last" or look.distance < self.kept.get("distance", math.inf):
             self.kept = {"step": self.step, "distance": look.distance, "diversity": list(look.diversity)}
-            save_variables(self.run.weights, {"model": model_variables(self.trained)})
+            save_variables(self.run.weights, {"model": model_variables(self.trained)}, {"kept": self.kept})
         for index in sorted(set(look.collapsed) - self.alike):
             self._warn(
                 f"step {self.step}: the images of '{self.run.classes[index]}' are nearly all alike (diversity "

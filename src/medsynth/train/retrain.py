@@ -6,6 +6,8 @@ the images alone are compared.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ import keras
 import tensorflow as tf
 
 from medsynth.config import ClassifierConfig
+from medsynth.errors import ConfigError
 from medsynth.plugins import registry
 from medsynth.train.batches import balanced_batches, step_batches
 from medsynth.train.calibrate import softmax
@@ -30,6 +33,11 @@ if TYPE_CHECKING:
     from medsynth.images import ImageSpec
 
 __all__ = ["Retrainer", "retrainer"]
+
+_MEANINGLESS = frozenset(
+    {"augmentation", "cache", "cache_gb", "channels", "image_size", "keep", "noise", "patience", "sensitivity", "views"}
+)
+"""Settings of a training that is watched, augmented or of another size."""
 
 # Every training traces its own network; TensorFlow takes that for a mistake, and says so each time.
 tf.get_logger().addFilter(lambda record: "triggered tf.function retracing" not in record.getMessage())
@@ -54,9 +62,10 @@ class Retrainer:
 
     @property
     def description(self) -> str:
-        """For the report."""
+        """For the report; numbers are compared only where it is the same, so it tells one recipe from another."""
         size, steps = f"{self.image.height} x {self.image.width}", sum(map(self._steps, plan_stages(self.config)))
-        return f"{self.config.backbone} at {size}, {steps:,} steps of {self.config.batch_size} images"
+        recipe = hashlib.sha256(json.dumps(self.config.to_dict(), sort_keys=True).encode()).hexdigest()[:8]
+        return f"{self.config.backbone} at {size}, {steps:,} steps of {self.config.batch_size} images, recipe {recipe}"
 
     def __call__(
         self, images: NDArray[np.uint8], labels: NDArray[np.int64], seed: int
@@ -142,14 +151,26 @@ def retrainer(
             recipe's. With another backbone the recipe's options are left out.
 
     Raises:
-        ConfigError: A setting has a value it cannot have, or the backbone cannot be built for such images.
+        ConfigError: A setting has a value it cannot have or no meaning here, the recipe's weights came from a file that
+            is not given, or the backbone cannot be built for such images.
         UnknownPluginError: There is no such backbone.
     """
+    if unused := sorted(_MEANINGLESS & set(settings)):
+        raise ConfigError(
+            f"option '{unused[0]}' has no meaning where networks are trained anew: images are as the generator makes "
+            "them, not augmented, and the last weights count. Leave it out."
+        )
     names = ClassifierConfig.field_names() | {"options"}
     recipe = {name: value for name, value in training.items() if name in names}
     if settings.get("backbone", recipe.get("backbone")) != recipe.get("backbone"):
-        recipe.pop("options", None)
+        recipe = {key: value for key, value in recipe.items() if key != "options" and not key.startswith("finetune")}
+    weights = recipe.get("options", {}).get("weights", "none")
+    if weights not in {"none", "imagenet"} and "weights" not in settings:
+        raise ConfigError(f"the classifier began with the weights of '{weights}': give that file, -O weights=FILE.")
     config = ClassifierConfig.from_settings({**recipe, **settings})
     # Built once for its errors: they are wanted now, and not in each row of a report.
-    registry().create("backbone", config.backbone, config.options).build(image, classes)
+    backbone = registry().create("backbone", config.backbone, config.options)
+    model = backbone.build(image, classes)
+    if config.finetune_from is not None:
+        train_after(model, backbone.freeze_points(model), config.finetune_from)
     return Retrainer(config=config, image=image, classes=classes, images=images)

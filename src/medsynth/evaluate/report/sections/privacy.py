@@ -21,7 +21,8 @@ _MEANING = {
     "copies": "share of images so near to a training image that they must be copies",
     "authenticity": "share that is farther from the nearest training image than that one is from the next; 0: copies",
     "copying-test": "C_T: below −3, nearer to training images than other real images are",
-    "membership": "AUC of telling training images from others by a generated image near them; 0.5: nothing leaks",
+    "membership": "AUC of telling training images from others by a generated image near them; its control is what the "
+    "mean of the training images gets, which remembers nobody: above 0.5 where the two parts differ as groups",
     "classifier-membership": "the same by the loss of the classifier file: what that file, not the images, gives away",
 }
 
@@ -33,7 +34,8 @@ def privacy_section(generator: GeneratorReport) -> Section:
         text(
             f"{count(generator.count, 'generated image')} against {count(report.train, 'training image')}, all of "
             f"them, and {count(report.held_out, 'image')} of the {report.part} part, which the generator has not "
-            "seen. Control: the same number with real images of that part in the place of the generated ones.",
+            "seen. Control: the same number with real images of that part in the place of the generated ones, where "
+            "nothing else is said.",
         )
     ]
     for space in dict.fromkeys(row.space for row in report.rows):

@@ -155,9 +155,10 @@ def _compare_with_real(
         if on_real.low is not None and on_real.low <= chance:
             yield "That is not better than chance, but neither is it on real test images: it says nothing of them."
         elif area.low is not None and area.low > 0.5:
+            where = "on one side of the threshold" if chance == 0.5 else "mostly highest for one of them"
             yield (
                 f"That is not better than chance, yet its probabilities tell the classes apart (AUC {area.value:.3f}): "
-                "they lie on one side of the threshold."
+                f"they are {where}."
             )
         else:
             yield "That is not better than chance: the generator has not learned what tells the classes apart."

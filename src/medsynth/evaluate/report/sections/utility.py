@@ -18,8 +18,8 @@ def utility_section(generator: GeneratorReport) -> Section:
     """What the probe, or a retrained network, made of each set of images."""
     report = generator.utility
     note = (
-        f"Means of {report.seeds} draws of the training images, the same in every row. Each class weighs the same in "
-        "every row, and more images do not make more or larger steps. Gain: over real images alone, paired; its "
+        f"Means of {report.seeds} draws of the training images, the same in every row. More images do not make more or "
+        "larger steps. Gain: over real images alone, paired; its "
         "interval and p-value (two-sided, of no gain) are a bootstrap over test images, or patients where known, and "
         "draws."
     )
