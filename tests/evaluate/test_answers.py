@@ -28,13 +28,14 @@ def metrics(precision=1.0, kid=0.0, coverage=1.0, recall=1.0):
     )
 
 
-def utility(gain=(0.02, 0.01, 0.03), p=0.01, alone=(0.8, 0.7, 0.9)):
+def utility(gain=(0.02, 0.01, 0.03), p=0.01, alone=(0.8, 0.7, 0.9), grouped=True):
     arms = (
         Arm(name="real", tested_on="real", real=10, added=0, auc=Estimate(0.8)),
         Arm(name="generated", tested_on="real", real=0, added=9, auc=Estimate(*alone)),
         Arm(name="real + generated", tested_on="real", real=10, added=9, gain=Estimate(*gain), p=p),
     )
-    return UtilityReport(arms=arms, part="test", seeds=5, learner="probe", description="logistic regression", space="x")
+    told = {"learner": "probe", "description": "logistic regression", "space": "x"}
+    return UtilityReport(arms=arms, part="test", seeds=5, grouped=grouped, **told)
 
 
 def privacy(copies=0, **rows):
@@ -69,6 +70,9 @@ def test_all_is_well():
         ({"use": utility(p=0.06)}, "utility", "yellow"),
         ({"use": utility(gain=(-0.02, -0.03, -0.01))}, "utility", "red"),
         ({"use": utility(alone=(0.5, 0.4, 0.6))}, "utility", "red"),
+        ({"use": utility(alone=(0.5, 0.4, 0.6), grouped=False)}, "utility", "red"),
+        ({"use": utility(grouped=False)}, "utility", "yellow"),
+        ({"use": utility(gain=(-0.02, -0.03, -0.01), grouped=False)}, "utility", "yellow"),
         ({"private": privacy(copies=1)}, "privacy", "red"),
         ({"private": privacy(copying_test=Estimate(-3.5))}, "privacy", "red"),
         ({"private": privacy(membership=Estimate(0.7, 0.65, 0.75))}, "privacy", "red"),
@@ -96,7 +100,7 @@ def test_no_number_no_light():
         rows=(PrivacyRow(name="copies", space="pixels", error="none held out"),),
         lookalikes=(), copies=0, part="test", train=10, held_out=0,
     )  # fmt: skip
-    bare = UtilityReport(arms=(), part="test", seeds=5, learner="probe", description="", space="x")
+    bare = UtilityReport(arms=(), part="test", seeds=5, learner="probe", description="", space="x", grouped=True)
     answers = answer_all(broken, None, bare, failed)
     assert {answer.light for answer in answers} == {"none"}
     assert "too few" in answers[0].sentence

@@ -10,7 +10,8 @@ Every rule compares with what real images get at the same size, so that it does 
   value (green from 0.8, yellow from 0.4, else red). The worse of the two counts.
 * **Utility**, do they help? By the gain in AUC of the probe (or of a retrained network) with all real and all
   generated images over real ones alone: green where its interval is above 0 and p below 0.05, red where its interval
-  is below 0 or where what learned from generated images alone is not better than guessing, else yellow.
+  is below 0 or where what learned from generated images alone is not better than guessing, else yellow. Where patients
+  are not known a gain or a loss is yellow: images of one patient are alike, and the interval takes them for many.
 * **Privacy**, do they give a patient away? Red: an image is flagged as a copy, C_T is below -3 while its control is
   not, or the low end of the membership AUC is above 0.6 and above its control by 0.1. Yellow: that low end is above 0.5
   and above its control, or fewer images are authentic than of the control, by more than chance (95 %) allows. Else
@@ -152,11 +153,15 @@ def _utility(report: UtilityReport) -> Answer:
         f"{lead.gain.low:+.3f} to {lead.gain.high:+.3f}, p = {lead.p:.3f}) with {lead.added:,} generated images added "
         f"to {lead.real:,} real ones"
     )
+    decided = lead.gain.high < 0 or (lead.gain.low > 0 and lead.p is not None and lead.p < 0.05)
+    guessing = alone is not None and alone.auc.low is not None and alone.auc.low <= 0.5
+    if decided and not guessing and not report.grouped:
+        return answer("yellow", f"Patients are not known, so the interval is too narrow to tell: {numbers}.")
     if lead.gain.high < 0:
         return answer("red", f"Adding them harms: {numbers}.")
-    if alone is not None and alone.auc.low is not None and alone.auc.low <= 0.5:
+    if guessing:
         return answer("red", f"A {report.learner} that learned from them alone is not better than guessing. {numbers}.")
-    if lead.gain.low > 0 and lead.p is not None and lead.p < 0.05:
+    if decided:
         return answer("green", f"Adding them helps: {numbers}.")
     return answer("yellow", f"It was not shown that adding them helps: {numbers}.")
 

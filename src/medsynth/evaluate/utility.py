@@ -72,6 +72,7 @@ class UtilityReport:
         learner: What learned: ``probe`` or ``retrained network``.
         description: More of it: ``logistic regression``, or which network and how many steps.
         space: Name of the features that it learned from; ``None``: the images themselves.
+        grouped: Whether patients of the tested images are known. Else each counts as one, and intervals are too narrow.
     """
 
     arms: tuple[Arm, ...]
@@ -80,6 +81,7 @@ class UtilityReport:
     learner: str
     description: str
     space: str | None
+    grouped: bool
 
     @property
     def leading(self) -> Arm | None:
@@ -135,6 +137,7 @@ def measure_utility(
         learner=learner.name,
         description=learner.description,
         space=learner.space,
+        grouped=held_out.groups is not None,
     )
 
 
