@@ -16,17 +16,20 @@ SIZE = 96
 LAST = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3")
 
 
-def vgg16_features(images: np.ndarray, weights: str) -> np.ndarray:
+def vgg16_features(images: np.ndarray, weights: str | None) -> np.ndarray:
     """Mean over the places of the last convolution of each of VGG16's five blocks, square-rooted; (n, 1472).
 
     Args:
         images: uint8 (n, h, w, 1 or 3); brought to 96 pixels by Pillow's bilinear filter.
-        weights: VGG16's ImageNet weights without its top.
+        weights: VGG16's ImageNet weights without its top; None: random ones, always the same. Naeem et al. 2020 (arXiv
+            2002.09797) measure in a random network what is far from ImageNet; here it is also the network that no
+            generator has met.
     """
     import keras
     import tensorflow as tf
     from PIL import Image
 
+    keras.utils.set_random_seed(0)
     network = keras.applications.VGG16(include_top=False, weights=weights, input_shape=(SIZE, SIZE, 3))
     ends = [network.get_layer(name).output for name in LAST]
     trunk = keras.Model(network.inputs[0], ends)

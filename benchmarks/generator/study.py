@@ -1,4 +1,4 @@
-"""classic against modern with the same wall-clock budget, and modern without each of its parts.
+"""The recipes with the same wall-clock budget, and each without its parts.
 
 python benchmarks/generator/study.py ../shared/data/ct --weights ../shared/weights/vgg16_notop.weights.h5 \
     --positive covid --work DIR --out benchmarks/results/generator/study
@@ -31,9 +31,10 @@ import medsynth
 from medsynth.config import parse_assignments
 from medsynth.dataset import from_arrays
 
-# Both recipes compute their convolutions in bfloat16 where the processor can.
+# With the batch size that suits each.
+RECIPES: dict[str, dict[str, Any]] = {"projected": {"batch_size": 16}, "modern": {}, "classic": {}}
+# All recipes compute their convolutions in bfloat16 where the processor can.
 FAST: dict[str, Any] = {"precision": "auto"}
-MODERN: dict[str, Any] = {"recipe": "modern"}
 ABLATIONS: dict[str, dict[str, Any]] = {
     "all": {},
     "auxiliary-head": {"class_loss": "auxiliary"},
@@ -46,19 +47,37 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "nearest": {"smooth": False},
     "float32": {"precision": "float32"},
 }
+RANDOM: dict[str, dict[str, Any]] = {"random-features": {"weights": "none"}}
+# Trained from random weights: a classifier that VGG16's features have not taught.
+UNTAUGHT: dict[str, Any] = {
+    "backbone": "vgg16",
+    "weights": "none",
+    "width": 0.25,
+    "batch_norm": True,
+    "head": "gap",
+    "epochs": 20,
+}
 PLAN: dict[str, dict[str, Any]] = {
     **{
-        f"64-{recipe}-seed{seed}": {"minutes": 20.0, "image_size": 64, "seed": seed, "recipe": recipe, **FAST}
+        f"64-{recipe}-seed{seed}": {"minutes": 20.0, "image_size": 64, "seed": seed, "recipe": recipe, **own, **FAST}
         for seed in range(3)
-        for recipe in ("modern", "classic")
+        for recipe, own in RECIPES.items()
     },
     **{
-        f"ablation-{name}": {"minutes": 10.0, "image_size": 64, "seed": 0, **MODERN, **options}
-        for name, options in ABLATIONS.items()
+        f"ablation-{recipe}-{name}": {
+            "minutes": 10.0,
+            "image_size": 64,
+            "seed": 0,
+            "recipe": recipe,
+            **RECIPES[recipe],
+            **options,
+        }
+        for recipe in ("projected", "modern")
+        for name, options in {**ABLATIONS, **(RANDOM if recipe == "projected" else {})}.items()
     },
     **{
-        f"128-{recipe}-seed0": {"minutes": 60.0, "image_size": 128, "seed": 0, "recipe": recipe, **FAST}
-        for recipe in ("modern", "classic")
+        f"128-{recipe}-seed0": {"minutes": 60.0, "image_size": 128, "seed": 0, "recipe": recipe, **own, **FAST}
+        for recipe, own in RECIPES.items()
     },
 }
 
@@ -72,12 +91,16 @@ class Study:
         self.spec = self.data.image_spec(size)
         self.parts = {part: self.data.part(part).decode(self.spec) for part in ("train", "validation", "test")}
         self.judge, self.judged = self.classifier("judge", self.data)
+        # By what is appended to the names of its figures: pretrained features, and those of random weights.
+        self.spaces: dict[str, str | None] = {"": given.weights, "_random": None}
         self.count = min(given.count, len(self.parts["train"].labels))
 
-    def classifier(self, name: str, data: medsynth.Dataset) -> tuple[Any, dict[str, Any]]:
-        """The default classifier trained on ``data``, seed 0, and how it does on the real test part."""
+    def classifier(
+        self, name: str, data: medsynth.Dataset, settings: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """The default classifier (or that of ``settings``) trained on ``data``, and how it does on the test part."""
         folder = self.given.work / f"{self.size}" / name
-        settings = {"weights": self.given.weights, **parse_assignments(self.given.classifier_option)}
+        settings = settings or {"weights": self.given.weights, **parse_assignments(self.given.classifier_option)}
         run = medsynth.train_classifier(data, out=folder, image_size=self.size, seed=0, resume=True, **settings)
         model = medsynth.load_model(medsynth.export(run, folder / "classifier.onnx"), device="cpu")
         test = self.parts["test"]
@@ -91,17 +114,20 @@ class Study:
 
     def floor(self) -> dict[str, Any]:
         """What real images get: train against test, and one half of train against the other."""
-        train = vgg16_features(self.parts["train"].images, self.given.weights)
-        test = vgg16_features(self.parts["test"].images, self.given.weights)
         rows = self.real_rows()
         half = len(rows) // 2
+        told: dict[str, Any] = {}
+        for space, weights in self.spaces.items():
+            train, test = (vgg16_features(self.parts[part].images, weights) for part in ("train", "test"))
+            told["train_against_test" + space] = distances(train, train[rows[: self.count]], test)
+            told["halves_of_train" + space] = distances(train, train[rows[:half]], train[rows[half : 2 * half]])
         return {
             "judge_on_real_test": self.judged,
-            "train_against_test": distances(train, train[rows[: self.count]], test),
-            "halves_of_train": distances(train, train[rows[:half]], train[rows[half : 2 * half]]),
+            "untaught_on_real_test": self.classifier("untaught", self.data, UNTAUGHT)[1],
+            **told,
             "ms_ssim": similarity(self.parts["train"].images, self.parts["train"].labels, self.given.pairs),
             "checkerboard": checkerboard(self.parts["train"].images),
-            "images": {"reference": self.count, "test": len(test), "half": half},
+            "images": {"reference": self.count, "test": len(self.parts["test"].labels), "half": half},
         }
 
     def one(self, name: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +137,9 @@ class Study:
             settings = {**settings, "steps": given.steps, "minutes": None}
         else:
             settings = {"steps": 10**6, **settings}
-        settings = {"sample_every": given.every, **settings, **parse_assignments(given.option)}
+        # The other recipes have no use for weights.
+        settings = {"sample_every": given.every, "weights": given.weights, **settings}
+        settings |= parse_assignments(given.option)
         run = medsynth.train_generator(self.data, out=folder, resume=True, **settings)
         sampler = medsynth.load_model(medsynth.export(run, folder / "generator.onnx"), device="cpu")
         made = sampler.sample(given.generated, seed=1)
@@ -119,25 +147,37 @@ class Study:
         grid(made[:64], given.out / f"{name}.png")
         answers = self.judge.run(made)["probabilities"][:, self.judge.classes.index(self.data.positive)]
         called = (answers >= self.judge.metadata.threshold) == (labels == self.data.positive_index)
-        real = vgg16_features(self.parts["train"].images, given.weights)
-        synthetic = self.train_on(made, labels, name)
+        measured: dict[str, Any] = {}
+        for space, weights in self.spaces.items():
+            real = vgg16_features(self.parts["train"].images, weights)
+            found = distances(real, real[self.real_rows()[: self.count]], vgg16_features(made[: self.count], weights))
+            measured |= {key + space: value for key, value in found.items()}
         return {
-            "settings": settings,
+            "settings": settings | {"weights": Path(settings["weights"]).name},
             "steps": run.outcome["steps"],
             "seconds": run.outcome["seconds"],
             "kept": run.outcome["kept"],
             "warnings": len(run.outcome["warnings"]),
             "judge_accuracy": share(called),
-            "train_on_synthetic": synthetic,
+            "train_on_synthetic": self.train_on(made, labels, name),
+            "untaught_on_synthetic": self.train_on(made, labels, name, settings=UNTAUGHT),
             **({"real_plus_generated": self.train_on(made, labels, name, real=True)} if given.augmented else {}),
-            **distances(real, real[self.real_rows()[: self.count]], vgg16_features(made[: self.count], given.weights)),
+            **measured,
             "ms_ssim": similarity(made, labels, given.pairs),
             "checkerboard": checkerboard(made),
             "generated": given.generated,
             "machine": machine(),
         }
 
-    def train_on(self, made: np.ndarray, labels: np.ndarray, name: str, *, real: bool = False) -> dict[str, Any]:
+    def train_on(
+        self,
+        made: np.ndarray,
+        labels: np.ndarray,
+        name: str,
+        *,
+        real: bool = False,
+        settings: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
         """A classifier trained on generated images, or on them and the real ones; validated on the real part."""
         taken = ("train", "validation", "test") if real else ("validation", "test")
         parts = [self.parts[part] for part in taken]
@@ -150,7 +190,8 @@ class Study:
             positive=self.data.positive,
             source=name,
         )
-        return self.classifier(f"{'real-plus' if real else 'on'}-{name}", mixed)[1]
+        what = "real-plus" if real else "untaught-on" if settings else "on"
+        return self.classifier(f"{what}-{name}", mixed, settings)[1]
 
 
 def grid(images: np.ndarray, path: Path) -> None:

@@ -64,6 +64,7 @@ def generator(
     data: Data,
     out: Out,
     generator: Annotated[str | None, typer.Option(help="Name of a generator plugin. [default: acgan]")] = None,
+    weights: Annotated[str | None, typer.Option(help="imagenet, none, or a file; an option of the generator.")] = None,
     image_size: ImageSize = None,
     steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
     seed: Seed = None,
@@ -80,7 +81,7 @@ def generator(
     from medsynth.dataset import load_dataset
     from medsynth.train import train_generator
 
-    given = {"generator": generator, "image_size": image_size, "steps": steps, "seed": seed}
+    given = {"generator": generator, "weights": weights, "image_size": image_size, "steps": steps, "seed": seed}
     chosen = GeneratorConfig.from_settings(settings("generator", config, option, given))
     table = load_dataset(data)
     if audit:

@@ -9,9 +9,6 @@ from keras import ops
 
 __all__ = ["MinibatchDeviation", "SpectralConv2D", "SpectralDense", "UpsampleConv2D"]
 
-_TENT = (0.25, 0.75, 0.75, 0.25)
-"""Doubling by linear interpolation, as taps on the fine grid."""
-
 
 @keras.saving.register_keras_serializable("medsynth")
 class UpsampleConv2D(keras.layers.Layer):
@@ -23,16 +20,13 @@ class UpsampleConv2D(keras.layers.Layer):
 
     Args:
         filters: Channels of the output.
-        smooth: Interpolate linearly instead of repeating pixels; the image's edge goes on outside of it. The kernel
-            is then 6x6, and a pattern that alternates from pixel to pixel is damped to its third power.
 
     Input shape: (batch, height, width, channels). Output shape: (batch, 2 height, 2 width, filters).
     """
 
-    def __init__(self, filters: int, *, smooth: bool = False, **kwargs: Any) -> None:
+    def __init__(self, filters: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.filters = filters
-        self.smooth = smooth
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the 3x3 kernel and the bias, initialised as ``Conv2D`` does."""
@@ -44,14 +38,6 @@ class UpsampleConv2D(keras.layers.Layer):
     def call(self, inputs: Any) -> Any:
         """Apply the layer."""
         mirrored = ops.transpose(ops.flip(self.kernel, axis=(0, 1)), (0, 1, 3, 2))
-        if self.smooth:
-            # Two axes, one after the other: 8 sums instead of 16.
-            rows = _sum([_TENT[k] * ops.pad(mirrored, ((k, 3 - k), (0, 0), (0, 0), (0, 0))) for k in range(4)])
-            spread = _sum([_TENT[k] * ops.pad(rows, ((0, 0), (k, 3 - k), (0, 0), (0, 0))) for k in range(4)])
-            # Zeros outside the image would leave a dark frame. Concatenated, not every converter knows the pads.
-            x = ops.concatenate([inputs[:, :1], inputs, inputs[:, -1:]], axis=1)
-            x = ops.concatenate([x[:, :, :1], x, x[:, :, -1:]], axis=2)
-            return ops.conv_transpose(x, spread, strides=2, padding="same")[:, 2:-2, 2:-2] + self.bias
         shifts = [
             ops.pad(mirrored, ((top, 1 - top), (left, 1 - left), (0, 0), (0, 0))) for top in (0, 1) for left in (0, 1)
         ]
@@ -65,7 +51,7 @@ class UpsampleConv2D(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """For Keras' own serialisation."""
-        return {**super().get_config(), "filters": self.filters, "smooth": self.smooth}
+        return {**super().get_config(), "filters": self.filters}
 
 
 @keras.saving.register_keras_serializable("medsynth")
@@ -149,10 +135,6 @@ class MinibatchDeviation(keras.layers.Layer):
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """(batch, h, w, c + 1)."""
         return (*input_shape[:-1], (input_shape[-1] or 0) + 1)
-
-
-def _sum(terms: list[Any]) -> Any:
-    return terms[0] + terms[1] + terms[2] + terms[3]
 
 
 def _direction(layer: keras.layers.Layer, length: int) -> keras.Variable:

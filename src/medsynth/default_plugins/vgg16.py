@@ -12,7 +12,7 @@ from keras import layers, ops
 from medsynth.errors import ConfigError
 from medsynth.plugins import Backbone, ImageSpec
 
-__all__ = ["VGG16"]
+__all__ = ["VGG16", "as_published"]
 
 # Convolutions and filters of the five blocks (table 1 of the paper, configuration D).
 _BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
@@ -90,9 +90,7 @@ class VGG16(Backbone):
                 f"Got weights='{self.weights}', width={self.width}, batch_norm={self.batch_norm}; set weights='none'."
             )
         inputs = keras.Input(image.shape, dtype="uint8", name="images")
-        x = ops.cast(inputs, "float32")
-        x = ops.concatenate([x, x, x], axis=-1) if image.channels == 1 else ops.take(x, [2, 1, 0], axis=-1)
-        x = ops.subtract(x, np.array(_MEAN_BGR, "float32"))
+        x = as_published(ops.cast(inputs, "float32"))
         pooled = {}
         for block, (convolutions, filters) in enumerate(_BLOCKS[: self.blocks], start=1):
             trainable = block > self.blocks - self.trainable_blocks
@@ -140,6 +138,12 @@ class VGG16(Backbone):
         )(x)  # fmt: skip
         x = layers.BatchNormalization(momentum=0.9, name=f"{name}_bn", trainable=trainable)(x)
         return layers.Activation("relu", name=f"{name}_relu")(x)
+
+
+def as_published(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Grey or red-green-blue values of 0 to 255 (batch, height, width, channels) as the published weights want them."""
+    x = ops.concatenate([x, x, x], axis=-1) if x.shape[-1] == 1 else ops.take(x, [2, 1, 0], axis=-1)
+    return ops.subtract(x, np.array(_MEAN_BGR, "float32"))
 
 
 def _moments(x: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:

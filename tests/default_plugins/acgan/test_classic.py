@@ -103,7 +103,7 @@ def test_bfloat16_is_exported_as_float32(average):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"recipe": "newest"}, "must be 'classic' or 'modern'"),
+        ({"recipe": "newest"}, "must be one of classic, modern, projected"),
         ({"latent": 0}, "at least 1"),
         ({"learning_rate": -1.0}, "above 0"),
         ({"beta_1": 1.0}, "below 1"),

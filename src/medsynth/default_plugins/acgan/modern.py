@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 import tensorflow as tf
@@ -17,6 +17,9 @@ from medsynth.default_plugins.acgan.losses import (
     hinge_generator,
     penalty,
 )
+
+if TYPE_CHECKING:
+    from medsynth.default_plugins.acgan.features import Features
 
 __all__ = ["ModernModel", "Objective"]
 
@@ -46,8 +49,10 @@ class ModernModel(keras.Model):
         discriminator: keras.Model,
         num_classes: int,
         objective: Objective,
+        features: Features | None = None,
     ) -> None:
         super().__init__(name="acgan")
+        self.features = features
         self.generator, self.averaged, self.discriminator = generator, averaged, discriminator
         self.objective = objective
         self.latent: int = generator.inputs[0].shape[1]
@@ -86,10 +91,11 @@ class ModernModel(keras.Model):
         labels = ops.cast(labels, "int32")
         real = ops.cast(images, "float32") / 127.5 - 1.0
         noise = keras.random.normal((ops.shape(real)[0], self.latent), seed=self.draws)
+        seen = self._see(real)
         with tf.GradientTape() as making:
-            fake = self.generator([noise, labels], training=True)
-            judged = self._judge_step(real, ops.stop_gradient(fake), labels)
-            validity, embedded = self.discriminator(self._augment(fake), training=True)
+            fake = self._see(self.generator([noise, labels], training=True))
+            judged = self._judge_step(real, seen, tf.nest.map_structure(ops.stop_gradient, fake), labels)
+            validity, embedded = self.discriminator(fake, training=True)
             class_loss = self._class_loss(embedded, labels)
             loss = hinge_generator(validity) + self.objective.class_weight * class_loss
         weights = self.generator.trainable_variables
@@ -97,14 +103,15 @@ class ModernModel(keras.Model):
         self._follow()
         return {**judged, "generator_loss": loss, "generator_class_loss": class_loss}
 
-    def _judge_step(self, real: Any, fake: Any, labels: Any) -> dict[str, Any]:
+    def _judge_step(self, images: Any, real: Any, fake: Any, labels: Any) -> dict[str, Any]:
+        """Update the discriminator by what it sees of the real ``images`` and of generated ones."""
         with tf.GradientTape() as judging:
-            real_validity, embedded = self.discriminator(self._augment(real), training=True)
-            fake_validity, _ = self.discriminator(self._augment(fake), training=True)
+            real_validity, embedded = self.discriminator(real, training=True)
+            fake_validity, _ = self.discriminator(fake, training=True)
             class_loss = self._class_loss(embedded, labels)
             loss = hinge_discriminator(real_validity, fake_validity) + self.objective.class_weight * class_loss
             if self.objective.r1:
-                loss = loss + self._penalty(real)
+                loss = loss + self._penalty(images)
         weights = self._judging_weights
         self.discriminator_optimizer.apply(judging.gradient(loss, weights), weights)
         named = ops.argmax(ops.matmul(embedded, ops.transpose(self.proxies)), axis=-1)
@@ -116,8 +123,10 @@ class ModernModel(keras.Model):
             "class_accuracy": ops.mean(ops.cast(ops.equal(ops.cast(named, "int32"), labels), "float32")),
         }
 
-    def _augment(self, images: Any) -> Any:
-        return diff_augment(images, self.objective.augment, self.draws)
+    def _see(self, images: Any) -> Any:
+        """What the discriminator is given of images: randomly changed, and as frozen features where there are any."""
+        changed = diff_augment(images, self.objective.augment, self.draws)
+        return changed if self.features is None else self.features(changed)
 
     def _class_loss(self, embedded: Any, labels: Any) -> Any:
         if self.objective.class_loss == "auxiliary":
@@ -132,7 +141,7 @@ class ModernModel(keras.Model):
         def now() -> Any:
             with tf.GradientTape() as tape:
                 tape.watch(real)
-                validity, _ = self.discriminator(self._augment(real), training=True)
+                validity, _ = self.discriminator(self._see(real), training=True)
                 total = ops.sum(validity)
             return self.objective.r1 * self.objective.r1_every * penalty(tape.gradient(total, real))
 

@@ -11,6 +11,7 @@ from keras import ops
 
 from medsynth.default_plugins.acgan.augment import CHANGES
 from medsynth.default_plugins.acgan.classic import ClassicModel, classic_discriminator, classic_generator
+from medsynth.default_plugins.acgan.features import frozen_features, projected_discriminator
 from medsynth.default_plugins.acgan.modern import ModernModel, Objective
 from medsynth.default_plugins.acgan.networks import doublings, modern_discriminator, modern_generator
 from medsynth.errors import ConfigError, did_you_mean
@@ -35,29 +36,37 @@ _BOUNDS: dict[str, tuple[str, _Check]] = {
     "r1": ("at least 0 and finite", lambda value: 0 <= value < math.inf),
     "r1_every": ("at least 1", lambda value: value >= 1),
 }
+_PARTS = (
+    "learning_rate", "discriminator_learning_rate", "beta_1", "beta_2", "average", "width", "discriminator_width"
+)  # fmt: skip
 _RECIPES: dict[str, dict[str, float]] = {
-    "classic": {"learning_rate": 2e-4, "discriminator_learning_rate": 2e-4, "beta_1": 0.5, "average": 0.0},
-    "modern": {"learning_rate": 2e-4, "discriminator_learning_rate": 4e-4, "beta_1": 0.0, "average": 0.999},
+    "classic": dict(zip(_PARTS, (2e-4, 2e-4, 0.5, 0.999, 0.0, 16, 32), strict=True)),
+    "modern": dict(zip(_PARTS, (2e-4, 4e-4, 0.0, 0.999, 0.999, 16, 32), strict=True)),
+    "projected": dict(zip(_PARTS, (4e-4, 4e-4, 0.0, 0.99, 0.999, 32, 64), strict=True)),
 }
 
 
 class ACGAN(Generator):
     """AC-GAN: a discriminator that also names the class, and a generator that must satisfy both heads.
 
-    The options from ``width`` to ``smooth`` are parts of the modern recipe; the classic one has none of them.
+    The options from ``width`` to ``smooth`` are parts of the recipes after the classic one, which has none of them.
 
     Args:
         recipe: ``"classic"``: the networks and losses of the reports; ``"modern"``: for a few hundred to a few thousand
-            images.
+            images; ``"projected"``: like modern, with a discriminator that sees images through a pretrained VGG16:
+            far better images for each minute.
+        weights: Of that VGG16: ``"imagenet"`` (Keras downloads them on first use), ``"none"`` (random), or a
+            ``.weights.h5`` file in Keras' own format. Without effect on the other recipes.
         latent: Length of the noise vector.
-        learning_rate: Of the generator's Adam optimizer; by default 2e-4.
-        discriminator_learning_rate: Of the discriminator's; 0: the same. By default the same (classic), 4e-4 (modern).
-        beta_1: Of both Adam optimizers; by default 0.5 (classic), 0 (modern).
+        learning_rate: Of the generator's Adam optimizer; by default 2e-4, 4e-4 (projected).
+        discriminator_learning_rate: Of the discriminator's; 0: the same. By default 4e-4, 2e-4 (classic).
+        beta_1: Of both Adam optimizers; by default 0, 0.5 (classic).
+        beta_2: Of both Adam optimizers; by default 0.999, 0.99 (projected).
         average: Decay of the exponential moving average of the generator's weights that is sampled and exported; 0
-            exports the last weights, as the reports did. By default 0 (classic), 0.999 (modern).
-        beta_2: Of both Adam optimizers.
-        width: Maps of the generator at the highest resolution; each coarser one has twice as many, at most 256.
-        discriminator_width: Maps after the discriminator's first convolution, likewise.
+            exports the last weights, as the reports did. By default 0.999, 0 (classic).
+        width: Maps of the generator at the highest resolution; each coarser one has twice as many, at most 256. By
+            default 16, 32 (projected).
+        discriminator_width: Maps after the discriminator's first convolution, likewise. By default 32, 64 (projected).
         class_loss: ``"d2d"``: data-to-data cross-entropy on normalised embeddings (ReACGAN); ``"auxiliary"``: the
             softmax head of AC-GAN, taught by real images only.
         class_weight: Of the class loss beside the hinge loss.
@@ -73,7 +82,7 @@ class ACGAN(Generator):
         smooth: Double by interpolation, not by repeating pixels.
         precision: Of the convolutions while training: ``"float32"``, ``"bfloat16"``, or ``"auto"``, which takes
             bfloat16 on processors that have instructions for it. What is exported is float32. By default
-            ``float32`` (classic), ``auto`` (modern).
+            ``auto``, ``float32`` (classic).
     """
 
     name = "acgan"
@@ -82,15 +91,16 @@ class ACGAN(Generator):
     def __init__(
         self,
         *,
-        recipe: Literal["classic", "modern"] = "classic",
+        recipe: Literal["classic", "modern", "projected"] = "classic",
+        weights: str = "imagenet",
         latent: int = 100,
         learning_rate: float | None = None,
         discriminator_learning_rate: float | None = None,
         beta_1: float | None = None,
+        beta_2: float | None = None,
         average: float | None = None,
-        beta_2: float = 0.999,
-        width: int = 16,
-        discriminator_width: int = 32,
+        width: int | None = None,
+        discriminator_width: int | None = None,
         class_loss: Literal["d2d", "auxiliary"] = "d2d",
         class_weight: float = 0.5,
         margin: float = 0.98,
@@ -106,20 +116,22 @@ class ACGAN(Generator):
     ) -> None:
         given = dict(locals())
         if recipe not in _RECIPES:
-            raise ConfigError(f"acgan: option 'recipe' must be 'classic' or 'modern'. Got '{recipe}'.")
+            raise ConfigError(f"acgan: option 'recipe' must be one of {', '.join(_RECIPES)}. Got '{recipe}'.")
         own = _RECIPES[recipe]
         for name, (words, within) in _BOUNDS.items():
-            value = own.get(name) if given[name] is None else given[name]
-            if value is None or not within(value):
+            value = own[name] if given[name] is None else given[name]
+            if not within(value):
                 raise ConfigError(f"acgan: option '{name}' must be {words}. Got {value}.")
             given[name] = value
-        self.recipe, self.latent, self.smooth = recipe, latent, smooth
+        self.recipe, self.weights, self.latent, self.smooth = recipe, weights, latent, smooth
         self.precision = precision or ("float32" if recipe == "classic" else "auto")
         self.learning_rate: float = given["learning_rate"]
         self.discriminator_learning_rate: float = given["discriminator_learning_rate"] or self.learning_rate
         self.beta_1: float = given["beta_1"]
+        self.beta_2: float = given["beta_2"]
         self.average: float = given["average"]
-        self.beta_2, self.width, self.discriminator_width = beta_2, width, discriminator_width
+        self.width: int = given["width"]
+        self.discriminator_width: int = given["discriminator_width"]
         self.spectral_norm, self.conditional_norm = spectral_norm, conditional_norm
         self.minibatch_deviation = minibatch_deviation
         self.objective = Objective(
@@ -132,7 +144,7 @@ class ACGAN(Generator):
             r1_every=r1_every,
             average=self.average,
         )
-        self.balanced_batches = recipe == "modern"
+        self.balanced_batches = recipe != "classic"
 
     def build(self, image: ImageSpec, num_classes: int) -> keras.Model:
         """Build both networks and compile them with their optimizers."""
@@ -161,10 +173,12 @@ class ACGAN(Generator):
 
     def _modern(self, image: ImageSpec, num_classes: int) -> keras.Model:
         times = doublings(image)
-        if times < 2 or min(image.height, image.width) >> times > 7 or max(image.height, image.width) % (1 << times):
+        # VGG16's first four blocks leave a sixteenth of each side.
+        least, sizes = (3, "") if self.recipe == "projected" else (2, "16, 20, ..., ")
+        if times < least or min(image.height, image.width) >> times > 7 or max(image.shape[:2]) % (1 << times):
             raise ConfigError(
-                "acgan: height and width of the modern recipe must be 4 to 7 pixels doubled at least twice (16, 20, "
-                f"..., 32, 48, 64, 96, 128, 256). Got {image.height}x{image.width}; set image_size."
+                f"acgan: height and width of the {self.recipe} recipe must be 4 to 7 pixels doubled at least {least} "
+                f"times ({sizes}32, 48, 64, 96, 128, 256). Got {image.height}x{image.width}; set image_size."
             )
         fast = self._policy()
 
@@ -179,19 +193,26 @@ class ACGAN(Generator):
                 dtype=dtype,
             )
 
+        common: dict[str, Any] = {
+            "width": self.discriminator_width,
+            "embedding": 128,
+            "spectral": self.spectral_norm,
+            "deviation": self.minibatch_deviation,
+            "dtype": fast,
+        }
+        if self.recipe == "projected":
+            features = frozen_features(image, self.weights, fast)
+            discriminator = projected_discriminator(image, features, **common)
+        else:
+            features = None
+            discriminator = modern_discriminator(image, **common)
         return ModernModel(
             generator=generator(fast),
             averaged=generator("float32"),
-            discriminator=modern_discriminator(
-                image,
-                width=self.discriminator_width,
-                embedding=128,
-                spectral=self.spectral_norm,
-                deviation=self.minibatch_deviation,
-                dtype=fast,
-            ),
+            discriminator=discriminator,
             num_classes=num_classes,
             objective=self.objective,
+            features=features,
         )
 
     def _policy(self) -> str:
