@@ -10,11 +10,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-HEADS = "run, steps, judge, precision, recall, density, coverage, KID, TSTR accuracy, TSTR AUC, checkerboard, MS-SSIM"
+SPACES = ("", "_random")
+DISTANCES = ("precision", "recall", "density", "coverage", "kid")
+HEADS = [
+    "run", "steps", "judge", *DISTANCES, *(f"{each} (random features)" for each in DISTANCES),
+    "TSTR accuracy", "TSTR AUC", "TSTR AUC from random weights", "checkerboard", "MS-SSIM",
+]  # fmt: skip
 
 
-def cell(found: list[float]) -> str:
-    return f"{found[0]:.3f} ({found[1]:.3f} to {found[2]:.3f})"
+def cell(found: list[float] | None) -> str:
+    """Empty where a run has no such figure, as it was measured before there was one."""
+    return "" if found is None else f"{found[0]:.3f} ({found[1]:.3f} to {found[2]:.3f})"
 
 
 def likeness(told: dict[str, list[float]]) -> str:
@@ -22,26 +28,38 @@ def likeness(told: dict[str, list[float]]) -> str:
 
 
 def row(name: str, told: dict[str, Any]) -> str:
-    synthetic = told["train_on_synthetic"]
-    cells = [str(told["steps"]), cell(told["judge_accuracy"])]
-    cells += [cell(told[key]) for key in ("precision", "recall", "density", "coverage", "kid")]
-    cells += [cell(synthetic["accuracy"]), cell(synthetic["auc"]), f"{told['checkerboard']:.3f}"]
-    return f"| {name} | {' | '.join(cells)} | {likeness(told['ms_ssim'])} |"
+    synthetic, untaught = told["train_on_synthetic"], told.get("untaught_on_synthetic", {})
+    cells = [name, str(told["steps"]), cell(told["judge_accuracy"])]
+    cells += [cell(told.get(key + space)) for space in SPACES for key in DISTANCES]
+    cells += [cell(synthetic["accuracy"]), cell(synthetic["auc"]), cell(untaught.get("auc"))]
+    return line([*cells, f"{told['checkerboard']:.3f}", likeness(told["ms_ssim"])])
 
 
 def real(name: str, told: dict[str, Any]) -> list[str]:
-    judge, lines = told["judge_on_real_test"], []
+    judge, untaught, lines = told["judge_on_real_test"], told.get("untaught_on_real_test", {}), []
     for key in ("train_against_test", "halves_of_train"):
-        cells = [cell(told[key][each]) for each in ("precision", "recall", "density", "coverage", "kid")]
-        own = [cell(judge["accuracy"]), cell(judge["auc"])] if key == "train_against_test" else ["", ""]
-        tail = [f"{told['checkerboard']:.3f}", likeness(told["ms_ssim"])]
-        lines.append(f"| {name}: {key.replace('_', ' ')} | | | {' | '.join([*cells, *own, *tail])} |")
+        found = [told.get(key + space, {}) for space in SPACES]
+        own = [cell(judge["accuracy"]), cell(judge["auc"]), cell(untaught.get("auc"))]
+        lines.append(
+            line(
+                [
+                    *(f"{name}: {key.replace('_', ' ')}", "", ""),
+                    *(cell(each.get(name)) for each in found for name in DISTANCES),
+                    *(own if key == "train_against_test" else ["", "", ""]),
+                    *(f"{told['checkerboard']:.3f}", likeness(told["ms_ssim"])),
+                ]
+            )
+        )
     return lines
+
+
+def line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
     files = {path.stem: json.loads(path.read_text()) for path in sorted(Path(sys.argv[1]).glob("*.json"))}
-    print(f"| {HEADS.replace(', ', ' | ')} |\n|{' --- |' * 12}")
+    print(f"{line(HEADS)}\n|{' --- |' * len(HEADS)}")
     for name, told in files.items():
         print("\n".join(real(name, told)) if name.startswith("real-") else row(name, told))
 

@@ -30,7 +30,8 @@ def _tensors(features):
 def test_it_is_the_published_network_mixed(vgg16_weights):
     features = frozen_features(SPEC, str(vgg16_weights), "float32")
     grey = phantom_images(6, SPEC, seed=1)
-    found = [np.asarray(maps) for maps in features(grey.astype("float32") / 127.5 - 1)]
+    image, *found = [np.asarray(maps) for maps in features(grey.astype("float32") / 127.5 - 1)]
+    np.testing.assert_array_equal(image, grey.astype("float32") / 127.5 - 1)
     published = keras.applications.VGG16(include_top=False, weights=str(vgg16_weights), input_shape=(32, 32, 3))
     pools = [published.get_layer(f"block{block}_pool").output for block in (1, 2, 3, 4)]
     colour = keras.applications.vgg16.preprocess_input(np.repeat(grey, 3, axis=-1).astype("float32"))

@@ -53,7 +53,7 @@ def frozen_features(image: ImageSpec, weights: str, dtype: str) -> Features:
     samples = phantom_images(_SAMPLES, image).astype(np.float32) / 127.5 - 1.0
     rng = np.random.default_rng(0)
     inputs = keras.Input(image.shape)
-    seen = []
+    seen = [inputs]
     for answer, maps in zip(trunk(samples, training=False), trunk(inputs), strict=True):
         mix = layers.Conv2D(min(_MIXED, maps.shape[-1]), 1, use_bias=False, dtype=dtype)
         seen.append(mix(maps))

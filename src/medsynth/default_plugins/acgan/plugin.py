@@ -37,12 +37,13 @@ _BOUNDS: dict[str, tuple[str, _Check]] = {
     "r1_every": ("at least 1", lambda value: value >= 1),
 }
 _PARTS = (
-    "learning_rate", "discriminator_learning_rate", "beta_1", "beta_2", "average", "width", "discriminator_width"
+    "learning_rate", "discriminator_learning_rate", "beta_1", "beta_2", "average", "width", "discriminator_width",
+    "class_weight",
 )  # fmt: skip
 _RECIPES: dict[str, dict[str, float]] = {
-    "classic": dict(zip(_PARTS, (2e-4, 2e-4, 0.5, 0.999, 0.0, 16, 32), strict=True)),
-    "modern": dict(zip(_PARTS, (2e-4, 4e-4, 0.0, 0.999, 0.999, 16, 32), strict=True)),
-    "projected": dict(zip(_PARTS, (4e-4, 4e-4, 0.0, 0.99, 0.999, 32, 64), strict=True)),
+    "classic": dict(zip(_PARTS, (2e-4, 2e-4, 0.5, 0.999, 0.0, 16, 32, 0.5), strict=True)),
+    "modern": dict(zip(_PARTS, (2e-4, 4e-4, 0.0, 0.999, 0.999, 16, 32, 0.5), strict=True)),
+    "projected": dict(zip(_PARTS, (3e-4, 6e-4, 0.0, 0.99, 0.999, 32, 64, 0.1), strict=True)),
 }
 
 
@@ -58,8 +59,9 @@ class ACGAN(Generator):
         weights: Of that VGG16: ``"imagenet"`` (Keras downloads them on first use), ``"none"`` (random), or a
             ``.weights.h5`` file in Keras' own format. Without effect on the other recipes.
         latent: Length of the noise vector.
-        learning_rate: Of the generator's Adam optimizer; by default 2e-4, 4e-4 (projected).
-        discriminator_learning_rate: Of the discriminator's; 0: the same. By default 4e-4, 2e-4 (classic).
+        learning_rate: Of the generator's Adam optimizer; by default 2e-4, 3e-4 (projected).
+        discriminator_learning_rate: Of the discriminator's; 0: the same. By default 2e-4
+            (classic), 4e-4 (modern), 6e-4 (projected).
         beta_1: Of both Adam optimizers; by default 0, 0.5 (classic).
         beta_2: Of both Adam optimizers; by default 0.999, 0.99 (projected).
         average: Decay of the exponential moving average of the generator's weights that is sampled and exported; 0
@@ -69,7 +71,7 @@ class ACGAN(Generator):
         discriminator_width: Maps after the discriminator's first convolution, likewise. By default 32, 64 (projected).
         class_loss: ``"d2d"``: data-to-data cross-entropy on normalised embeddings (ReACGAN); ``"auxiliary"``: the
             softmax head of AC-GAN, taught by real images only.
-        class_weight: Of the class loss beside the hinge loss.
+        class_weight: Of the class loss beside the hinge loss; by default 0.5, 0.1 (projected).
         margin: Of ``d2d``.
         temperature: Of ``d2d``.
         spectral_norm: Divide the discriminator's kernels by their largest singular values.
@@ -102,7 +104,7 @@ class ACGAN(Generator):
         width: int | None = None,
         discriminator_width: int | None = None,
         class_loss: Literal["d2d", "auxiliary"] = "d2d",
-        class_weight: float = 0.5,
+        class_weight: float | None = None,
         margin: float = 0.98,
         temperature: float = 0.5,
         spectral_norm: bool = True,
@@ -136,7 +138,7 @@ class ACGAN(Generator):
         self.minibatch_deviation = minibatch_deviation
         self.objective = Objective(
             class_loss=class_loss,
-            class_weight=class_weight,
+            class_weight=given["class_weight"],
             margin=margin,
             temperature=temperature,
             augment=_changes(augment),
