@@ -7,6 +7,7 @@ import pytest
 from medsynth.dataset.phantom import phantom_images
 from medsynth.default_plugins.acgan import ACGAN
 from medsynth.default_plugins.acgan.features import frozen_features
+from medsynth.default_plugins.vgg16 import as_published
 from medsynth.errors import ConfigError
 from medsynth.images import ImageSpec
 from medsynth.train.checkpoint import model_variables
@@ -49,8 +50,12 @@ def test_colour_is_read_in_the_order_of_the_published_weights():
     keras.utils.set_random_seed(0)
     grey = frozen_features(SPEC, "none", "float32")
     images = np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 1)).astype("float32")
-    shapes = [maps.shape for maps in colour(np.repeat(images, 3, axis=-1))]
-    assert shapes == [maps.shape for maps in grey(images)]
+    threefold = np.repeat(images, 3, axis=-1)
+    for one, other in zip(colour(threefold)[1:], grey(images)[1:], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
+    expected = keras.applications.vgg16.preprocess_input(pixels.copy())
+    np.testing.assert_allclose(as_published(pixels), expected, rtol=1e-5, atol=1e-4)
 
 
 def test_no_checkpoint_holds_the_frozen_network_and_no_step_changes_it():
