@@ -54,8 +54,8 @@ class ACGAN(Generator):
 
     Args:
         recipe: ``"classic"``: the networks and losses of the reports; ``"modern"``: for a few hundred to a few thousand
-            images; ``"projected"``: like modern, with a discriminator that sees images through a pretrained VGG16:
-            far better images for each minute.
+            images; ``"projected"``: like modern, with a discriminator that sees images through a pretrained VGG16
+            too: more faithful images in the same time, but fewer different ones.
         weights: Of that VGG16: ``"imagenet"`` (Keras downloads them on first use), ``"none"`` (random), or a
             ``.weights.h5`` file in Keras' own format. Without effect on the other recipes.
         latent: Length of the noise vector.
