@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,11 @@ class Study:
         right = (scores >= model.metadata.threshold) == truth
         return model, {"accuracy": share(right), "auc": area(truth, scores), "threshold": model.metadata.threshold}
 
+    @cached_property
+    def real(self) -> dict[str, np.ndarray]:
+        """Features of all real training images in each space."""
+        return {space: vgg16_features(self.parts["train"].images, own) for space, own in self.spaces.items()}
+
     def real_rows(self, seed: int = 0) -> np.ndarray:
         return np.random.default_rng(seed).permutation(len(self.parts["train"].labels))
 
@@ -118,7 +124,7 @@ class Study:
         half = len(rows) // 2
         told: dict[str, Any] = {}
         for space, weights in self.spaces.items():
-            train, test = (vgg16_features(self.parts[part].images, weights) for part in ("train", "test"))
+            train, test = self.real[space], vgg16_features(self.parts["test"].images, weights)
             told["train_against_test" + space] = distances(train, train[rows[: self.count]], test)
             told["halves_of_train" + space] = distances(train, train[rows[:half]], train[rows[half : 2 * half]])
         return {
@@ -149,7 +155,7 @@ class Study:
         called = (answers >= self.judge.metadata.threshold) == (labels == self.data.positive_index)
         measured: dict[str, Any] = {}
         for space, weights in self.spaces.items():
-            real = vgg16_features(self.parts["train"].images, weights)
+            real = self.real[space]
             found = distances(real, real[self.real_rows()[: self.count]], vgg16_features(made[: self.count], weights))
             measured |= {key + space: value for key, value in found.items()}
         return {

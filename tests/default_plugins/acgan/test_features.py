@@ -18,9 +18,8 @@ SMALL = {
 }  # fmt: skip
 
 
-def _batch(count=8, size=32):
-    rng = np.random.default_rng(0)
-    return rng.integers(0, 256, (count, size, size, 1), dtype=np.uint8), np.arange(count) % 2
+def _batch():
+    return np.random.default_rng(0).integers(0, 256, (8, 32, 32, 1), dtype=np.uint8), np.arange(8) % 2
 
 
 def _tensors(features):
