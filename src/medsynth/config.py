@@ -167,6 +167,7 @@ class GeneratorConfig(_Config):
         deterministic: Use only operations that give the same bits every time, at some cost in speed: a resumed run then
             ends with the very weights of an uninterrupted one.
         tensorboard: Also write the history to ``tensorboard/`` in the run's folder.
+        devices: GPUs that share every step; each takes an equal part of ``batch_size``.
         seed: Of initial weights, batch order and noise.
     """
 
@@ -179,6 +180,7 @@ class GeneratorConfig(_Config):
     balanced: bool | None = None
     deterministic: bool = False
     tensorboard: bool = False
+    devices: int = field(default=1, metadata={"at_least": 1})
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:

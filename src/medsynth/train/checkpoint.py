@@ -18,7 +18,7 @@ import numpy as np
 from medsynth.errors import ArtifactError
 from medsynth.outputs import atomic_write
 
-__all__ = ["load_variables", "model_variables", "optimizer_variables", "save_variables"]
+__all__ = ["load_variables", "model_variables", "optimizer_variables", "optimizers", "save_variables"]
 
 
 def model_variables(model: keras.Model) -> list[keras.Variable]:
@@ -28,12 +28,15 @@ def model_variables(model: keras.Model) -> list[keras.Variable]:
     return [variable for variable in model.variables if id(variable) not in metrics | optimizers]
 
 
+def optimizers(model: keras.Model) -> list[keras.Optimizer]:
+    """Every optimizer that is an attribute of the model, in the order of the attributes' names."""
+    named = sorted((name, value) for name, value in vars(model).items() if isinstance(value, keras.Optimizer))
+    return list({id(value): value for _, value in named}.values())
+
+
 def optimizer_variables(model: keras.Model) -> list[keras.Variable]:
-    """Variables of every optimizer that is an attribute of the model, in the order of the attributes' names."""
-    found: dict[int, Any] = {}
-    for _, value in sorted((name, value) for name, value in vars(model).items() if isinstance(value, keras.Optimizer)):
-        found.setdefault(id(value), value)
-    return [variable for optimizer in found.values() for variable in optimizer.variables]
+    """Variables of :func:`optimizers`."""
+    return [variable for optimizer in optimizers(model) for variable in optimizer.variables]
 
 
 def save_variables(

@@ -23,6 +23,7 @@ from medsynth.progress import OnProgress, progress_bar
 from medsynth.train.batches import balanced_batches, step_batches
 from medsynth.train.checkpoint import load_variables, model_variables, optimizer_variables, save_variables
 from medsynth.train.curves import draw_generator_curves, draw_watch
+from medsynth.train.replicas import Replicas
 from medsynth.train.run import Run, read_history, start_run, write_history
 from medsynth.train.samples import Filmstrip
 from medsynth.train.watch import Watch
@@ -89,11 +90,13 @@ def train_generator(
         # TensorFlow adds the terms of a sum in the order of their names, which Keras numbers on from model to model.
         keras.utils.clear_session()
     keras.utils.set_random_seed(config.seed)
+    replicas = Replicas(config.devices, config.batch_size)
     with progress_bar(f"Training {config.generator}", "steps") as report:
-        model = plugin.build(run.image, len(data.classes))
+        with replicas.building():
+            model = plugin.build(run.image, len(data.classes))
         balanced = plugin.balanced_batches if config.balanced is None else config.balanced
         watch = _watch(data, train, run)
-        recorder = _Recorder(run, config, model, plugin.sampler(model), watch, report)
+        recorder = _Recorder(run, config, model, plugin.sampler(model), watch, replicas, report)
         try:
             recorder.fit(train.images, train.labels, balanced)
             ended = {"ended": "steps" if recorder.step == config.steps else "minutes"}
@@ -151,9 +154,11 @@ class _Recorder:
         trained: keras.Model,
         sampler: keras.Model,
         watch: Watch,
+        replicas: Replicas,
         report: OnProgress,
     ) -> None:
         self.run, self.config, self.trained, self.watch, self.report = run, config, trained, watch, report
+        self.replicas = replicas
         self.every = config.sample_every or math.ceil(config.steps / 20)
         self.filmstrip = Filmstrip(run.folder, run.classes)
         self.latent = sampler.inputs[0].shape[1]
@@ -170,6 +175,7 @@ class _Recorder:
             if self.run.weights.exists():
                 # A kill may have come between the weights and the checkpoint; what is kept is what lies there.
                 self.kept = load_variables(self.run.weights, {}).get("kept", self.kept)
+        replicas.adopt(trained)
         self._board = tf.summary.create_file_writer(str(run.folder / "tensorboard")) if config.tensorboard else None
         self.limit = 60 * (config.minutes or math.inf)
         self.began, self.first = time.monotonic(), self.step
@@ -182,14 +188,7 @@ class _Recorder:
             order = balanced_batches(labels, len(self.run.classes), batch, seed, self.step)
         else:
             order = step_batches(len(labels), batch, seed, self.step)
-        # On the device once; a step is handed nothing but the rows that it takes.
-        pixels, classes = tf.constant(images), tf.constant(labels)
-
-        train = tf.function(
-            lambda rows: self.trained.train_step((tf.gather(pixels, rows), tf.gather(classes, rows))),
-            input_signature=[tf.TensorSpec((batch,), tf.int64)],
-            jit_compile=self.trained.jit_compile,
-        )
+        train = self.replicas.step(self.trained, images, labels)
         with self.run.history.open("a", encoding="utf-8") as history:
             if self.step == 0:
                 self._keep()

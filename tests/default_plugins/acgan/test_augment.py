@@ -73,3 +73,14 @@ def test_gradients_reach_the_images():
         tape.watch(images)
         total = tf.reduce_sum(diff_augment(images, CHANGES, keras.random.SeedGenerator(3)) ** 2)
     assert np.abs(tape.gradient(total, images)).max() > 0
+
+
+def test_alike_changes_equal_images_equally():
+    images = np.repeat(_images(1), 8, axis=0)
+
+    def changed(alike):
+        return np.asarray(diff_augment(tf.constant(images), CHANGES, keras.random.SeedGenerator(3), alike=alike))
+
+    assert (changed(True) == changed(True)[:1]).all()
+    assert (changed(True) != images).any()
+    assert (changed(False)[1:] != changed(False)[:1]).any((1, 2, 3)).all()

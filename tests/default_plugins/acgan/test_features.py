@@ -78,6 +78,14 @@ def test_the_penalty_passes_through_the_frozen_network():
     assert min(losses[0], losses[3]) > 3 * max(losses[1:3])
 
 
+@pytest.mark.parametrize("side", [48, 80])
+def test_maps_that_four_does_not_divide(side):
+    model = ACGAN(**SMALL).build(ImageSpec(height=side, width=side, channels=1), 2)
+    images = np.random.default_rng(0).integers(0, 256, (4, side, side, 1), dtype=np.uint8)
+    logs = model.train_on_batch(images, np.arange(4) % 2, return_dict=True)
+    assert all(np.isfinite(value) for value in logs.values())
+
+
 @pytest.mark.parametrize("side", [16, 28, 36])
 def test_small_images_are_refused(side):
     with pytest.raises(ConfigError, match="projected recipe must be"):

@@ -101,3 +101,53 @@ def test_auxiliary_is_cross_entropy():
     expected = -(logits[np.arange(6), labels] - np.log(np.exp(logits).sum(1))).mean()
     found = losses.auxiliary(embedded.astype("float32"), labels, keras.ops.cast(proxies, "float32"))
     assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
+def _energy_by_loops(real, fake, labels):
+    def mean(left, right, apart):
+        found = []
+        for i, label in enumerate(labels):
+            for j, other in enumerate(labels):
+                if label == other and not (apart and i == j):
+                    levels = zip(left, right, strict=True)
+                    found.append(np.mean([math.sqrt(float(((a[i] - b[j]) ** 2).mean())) for a, b in levels]))
+        return sum(found) / max(len(found), 1)
+
+    return 2 * mean(real, fake, False) - mean(fake, fake, True)
+
+
+@given(count=st.integers(1, 9), classes=st.integers(1, 4), seed=st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_energy_distance_is_the_papers_equation(count, classes, seed):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, count)
+    real, fake = ([rng.normal(size=(count, size)).astype("float32") for size in (3, 8)] for _ in range(2))
+    found = float(losses.energy_distance(real, fake, tf.constant(labels)))
+    assert found == pytest.approx(_energy_by_loops(real, fake, labels), rel=1e-3, abs=1e-3)
+
+
+def test_energy_distance_is_least_where_both_are_distributed_alike():
+    rng, labels = np.random.default_rng(0), tf.zeros(400, "int32")
+    real = rng.normal(size=(400, 6)).astype("float32")
+    told = {
+        spread: float(losses.energy_distance([real], [(spread * rng.normal(size=(400, 6))).astype("float32")], labels))
+        for spread in (0.0, 0.5, 1.0, 1.5, 3.0)
+    }
+    assert min(told, key=told.get) == 1.0
+    assert told[0.0] > told[0.5]
+    assert told[3.0] > told[1.5]
+
+
+def test_energy_distance_pushes_equal_images_of_a_class_apart_with_finite_strength():
+    labels = tf.constant([0, 0, 1])
+    real = tf.constant([[1.0, 0.0], [-1.0, 0.0], [5.0, 5.0]])
+    fake = tf.Variable([[0.0, 0.1], [0.0, -0.1], [0.0, 0.0]])
+    with tf.GradientTape() as tape:
+        loss = losses.energy_distance([real], [fake], labels)
+    gradient = tape.gradient(loss, fake).numpy()
+    assert np.isfinite(gradient).all()
+    assert gradient[0, 1] < 0 < gradient[1, 1]  # downhill lies away from the other
+    assert (gradient[2] < 0).all()  # alone, it is only drawn to the real one
+    with tf.GradientTape() as tape:
+        loss = losses.energy_distance([real], [fake * 0.0], labels)
+    assert np.isfinite(tape.gradient(loss, fake).numpy()).all()

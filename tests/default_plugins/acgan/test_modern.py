@@ -23,6 +23,7 @@ def _batch(count=8, channels=1, classes=2, size=32):
         (32, 1, 2, {"precision": "bfloat16"}),
         (48, 3, 5, {"class_loss": "auxiliary", "conditional_norm": False, "smooth": False, "augment": "none"}),
         (64, 1, 3, {"spectral_norm": False, "minibatch_deviation": False, "r1": 1.0, "r1_every": 2}),
+        (48, 1, 2, {"energy_weight": 1.0}),
         (256, 1, 2, {}),
     ],
 )
@@ -119,3 +120,19 @@ def test_export_draws_the_same_images():
     found = CpuRunner(sampler_to_onnx(sampler).SerializeToString()).run(rows)["images"]
     expected = np.asarray(sampler([rows["noise"], rows["label"]]))
     assert np.abs(found.astype(int) - expected.astype(int)).max() <= 1
+
+
+def test_the_energy_distance_keeps_images_of_a_class_apart():
+    flat = np.zeros((16, 32, 32, 1), np.uint8) + np.linspace(0, 255, 16).astype(np.uint8)[:, None, None, None]
+
+    def spread(weight):
+        keras.utils.set_random_seed(0)
+        # The discriminator does not learn, so that nothing else works against the class loss.
+        options = {"energy_weight": weight, "discriminator_learning_rate": 1e-12, "learning_rate": 2e-3}
+        model = ACGAN(**SMALL | options, augment="none", average=0.0).build(SPEC, 2)
+        for _ in range(40):
+            model.train_on_batch(flat, np.arange(16) % 2)
+        noise = np.random.default_rng(1).normal(size=(32, 8)).astype("float32")
+        return float(np.asarray(model.averaged([noise, np.zeros(32, int)])).std(0).mean())
+
+    assert spread(100.0) > 1.5 * spread(0.0)

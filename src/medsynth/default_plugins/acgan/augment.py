@@ -19,7 +19,9 @@ _SHIFT = 1 / 8
 _HOLE = 1 / 2
 
 
-def diff_augment(images: Any, changes: tuple[str, ...], seed: keras.random.SeedGenerator) -> Any:
+def diff_augment(
+    images: Any, changes: tuple[str, ...], seed: keras.random.SeedGenerator, *, alike: bool = False
+) -> Any:
     """Random changes of each image, differentiable with respect to the images.
 
     Args:
@@ -28,11 +30,13 @@ def diff_augment(images: Any, changes: tuple[str, ...], seed: keras.random.SeedG
             mean by 0.5 to 1.5, ``translation`` shifts by up to an eighth of each side (black, -1, moves in from
             outside), ``cutout`` covers half of each side with grey 0 around a random centre.
         seed: Where the random numbers come from.
+        alike: All images are changed in the same way, so that how far they lie apart is of their own making.
     """
     count, height, width = ops.shape(images)[0], images.shape[1], images.shape[2]
 
     def uniform(low: float, high: float) -> Any:
-        return keras.random.uniform((count, 1, 1, 1), low, high, seed=seed)
+        drawn = keras.random.uniform((1 if alike else count, 1, 1, 1), low, high, seed=seed)
+        return ops.broadcast_to(drawn, (count, 1, 1, 1))
 
     if "brightness" in changes:
         images = images + uniform(-0.5, 0.5)

@@ -13,6 +13,7 @@ from medsynth.default_plugins.acgan.augment import diff_augment
 from medsynth.default_plugins.acgan.losses import (
     auxiliary,
     data_to_data,
+    energy_distance,
     hinge_discriminator,
     hinge_generator,
     penalty,
@@ -30,6 +31,7 @@ class Objective:
 
     class_loss: Literal["d2d", "auxiliary"]
     class_weight: float
+    energy_weight: float
     margin: float
     temperature: float
     augment: tuple[str, ...]
@@ -91,13 +93,14 @@ class ModernModel(keras.Model):
         labels = ops.cast(labels, "int32")
         real = ops.cast(images, "float32") / 127.5 - 1.0
         noise = keras.random.normal((ops.shape(real)[0], self.latent), seed=self.draws)
-        seen = self._see(real)
         with tf.GradientTape() as making:
-            fake = self._see(self.generator([noise, labels], training=True))
+            seen, fake = self._see_both(real, self.generator([noise, labels], training=True))
             judged = self._judge_step(real, seen, tf.nest.map_structure(ops.stop_gradient, fake), labels)
             validity, embedded = self.discriminator(fake, training=True)
             class_loss = self._class_loss(embedded, labels)
             loss = hinge_generator(validity) + self.objective.class_weight * class_loss
+            if self.objective.energy_weight:
+                loss = loss + self.objective.energy_weight * energy_distance(_coarse(seen), _coarse(fake), labels)
         weights = self.generator.trainable_variables
         self.optimizer.apply(making.gradient(loss, weights), weights)
         self._follow()
@@ -125,8 +128,19 @@ class ModernModel(keras.Model):
 
     def _see(self, images: Any) -> Any:
         """What the discriminator is given of images: randomly changed, and as frozen features where there are any."""
-        changed = diff_augment(images, self.objective.augment, self.draws)
-        return changed if self.features is None else self.features(changed)
+        return self._featured(diff_augment(images, self.objective.augment, self.draws))
+
+    def _see_both(self, real: Any, made: Any) -> tuple[Any, Any]:
+        """The same of real and generated images; changed alike where their distances count."""
+        if not self.objective.energy_weight:
+            return self._see(real), self._see(made)
+        both = diff_augment(ops.concatenate([real, made]), self.objective.augment, self.draws, alike=True)
+        real, made = ops.split(both, 2)
+        # Nothing is to be learnt from the way back through the real half, and it would cost as much as the other.
+        return self._featured(ops.stop_gradient(real)), self._featured(made)
+
+    def _featured(self, images: Any) -> Any:
+        return images if self.features is None else self.features(images)
 
     def _class_loss(self, embedded: Any, labels: Any) -> Any:
         if self.objective.class_loss == "auxiliary":
@@ -154,3 +168,12 @@ class ModernModel(keras.Model):
         keep = ops.minimum(self.objective.average, step / (step + 10.0))
         for slow, fast in zip(self.averaged.variables, self.generator.variables, strict=True):
             slow.assign(fast + keep * (slow - fast))
+
+
+def _coarse(seen: Any) -> list[Any]:
+    """Means over about 4 by 4 parts of every map, (batch, values) for each level: what is where, not to the pixel."""
+    rows = []
+    for maps in tf.nest.flatten(seen):
+        size = tuple(max(1, side // 4) for side in maps.shape[1:3])
+        rows.append(ops.reshape(ops.cast(ops.average_pool(maps, size, size), "float32"), (ops.shape(maps)[0], -1)))
+    return rows

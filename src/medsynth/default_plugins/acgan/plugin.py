@@ -31,6 +31,7 @@ _BOUNDS: dict[str, tuple[str, _Check]] = {
     "width": ("at least 1", lambda value: value >= 1),
     "discriminator_width": ("at least 1", lambda value: value >= 1),
     "class_weight": ("at least 0 and finite", lambda value: 0 <= value < math.inf),
+    "energy_weight": ("at least 0 and finite", lambda value: 0 <= value < math.inf),
     "margin": ("above 0.5 and at most 1", lambda value: 0.5 < value <= 1),
     "temperature": ("above 0 and finite", lambda value: 0 < value < math.inf),
     "r1": ("at least 0 and finite", lambda value: 0 <= value < math.inf),
@@ -38,12 +39,12 @@ _BOUNDS: dict[str, tuple[str, _Check]] = {
 }
 _PARTS = (
     "learning_rate", "discriminator_learning_rate", "beta_1", "beta_2", "average", "width", "discriminator_width",
-    "class_weight",
+    "class_weight", "energy_weight",
 )  # fmt: skip
 _RECIPES: dict[str, dict[str, float]] = {
-    "classic": dict(zip(_PARTS, (2e-4, 2e-4, 0.5, 0.999, 0.0, 16, 32, 0.5), strict=True)),
-    "modern": dict(zip(_PARTS, (2e-4, 4e-4, 0.0, 0.999, 0.999, 16, 32, 0.5), strict=True)),
-    "projected": dict(zip(_PARTS, (3e-4, 6e-4, 0.0, 0.99, 0.999, 32, 64, 0.1), strict=True)),
+    "classic": dict(zip(_PARTS, (2e-4, 2e-4, 0.5, 0.999, 0.0, 16, 32, 0.5, 0.0), strict=True)),
+    "modern": dict(zip(_PARTS, (2e-4, 4e-4, 0.0, 0.999, 0.999, 16, 32, 0.5, 0.0), strict=True)),
+    "projected": dict(zip(_PARTS, (3e-4, 6e-4, 0.0, 0.99, 0.999, 32, 64, 0.1, 1.0), strict=True)),
 }
 
 
@@ -72,6 +73,9 @@ class ACGAN(Generator):
         class_loss: ``"d2d"``: data-to-data cross-entropy on normalised embeddings (ReACGAN); ``"auxiliary"``: the
             softmax head of AC-GAN, taught by real images only.
         class_weight: Of the class loss beside the hinge loss; by default 0.5, 0.1 (projected).
+        energy_weight: Of the energy distance between what the discriminator sees of real and of generated images of a
+            class, in the generator's loss: it pushes images apart that are more alike than real ones. All images of a
+            step are then changed alike by ``augment``. By default 0, 1 (projected).
         margin: Of ``d2d``.
         temperature: Of ``d2d``.
         spectral_norm: Divide the discriminator's kernels by their largest singular values.
@@ -105,6 +109,7 @@ class ACGAN(Generator):
         discriminator_width: int | None = None,
         class_loss: Literal["d2d", "auxiliary"] = "d2d",
         class_weight: float | None = None,
+        energy_weight: float | None = None,
         margin: float = 0.98,
         temperature: float = 0.5,
         spectral_norm: bool = True,
@@ -139,6 +144,7 @@ class ACGAN(Generator):
         self.objective = Objective(
             class_loss=class_loss,
             class_weight=given["class_weight"],
+            energy_weight=given["energy_weight"],
             margin=margin,
             temperature=temperature,
             augment=_changes(augment),
