@@ -81,7 +81,9 @@ def generator_run(phantom, tmp_path_factory):
     import medsynth
 
     out = tmp_path_factory.mktemp("runs") / "generator"
-    return medsynth.train_generator(phantom, out=out, image_size=16, steps=4, batch_size=8, sample_every=2)
+    return medsynth.train_generator(
+        phantom, out=out, recipe="classic", image_size=16, steps=4, batch_size=8, sample_every=2
+    )
 
 
 @pytest.fixture(scope="session")

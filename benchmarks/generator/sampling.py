@@ -36,7 +36,8 @@ LATENT = 100
 
 def exported(folder: Path, size: int) -> Path:
     """A classic generator after one step on the phantom set."""
-    run = medsynth.train_generator("phantom", out=folder / "run", image_size=size, steps=1, watched=3)
+    own = {"recipe": "classic", "image_size": size, "steps": 1, "watched": 3}
+    run = medsynth.train_generator("phantom", out=folder / "run", **own)
     return medsynth.export(run, folder / "generator.onnx")
 
 

@@ -20,7 +20,7 @@ _SMALL_CLASSIFIER = {
 }
 _SMALL_GENERATOR = {
     "generator": "acgan",
-    "options": {},
+    "options": {"recipe": "classic"},  # the cheapest
     "image_size": 16,
     "steps": 4,
     "batch_size": 8,

@@ -11,7 +11,7 @@ from medsynth.errors import ConfigError
 from medsynth.train.rebuild import rebuild_sampler
 from medsynth.train.run import open_run
 
-TINY = {"image_size": 16, "batch_size": 8, "sample_every": 2, "watched": 4}
+TINY = {"recipe": "classic", "image_size": 16, "batch_size": 8, "sample_every": 2, "watched": 4}
 
 
 def test_a_run_leaves_its_history_and_its_pictures(generator_run):

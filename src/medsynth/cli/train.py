@@ -75,7 +75,7 @@ def generator(
 ) -> None:
     """Train a class-conditional generator on the training part only.
 
-    Example: medsynth train generator ct/ --out runs/gan --image-size 64 --steps 2000 -O recipe=classic
+    Example: medsynth train generator ct/ --out runs/gan --image-size 64 --steps 6000 -O minutes=20
     """
     from medsynth.config import GeneratorConfig
     from medsynth.dataset import load_dataset

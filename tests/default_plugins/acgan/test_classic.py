@@ -22,7 +22,7 @@ def _weights(network):
 
 def test_one_step_moves_both_networks():
     # The old idiom (trainable=False, two compiled models) leaves the discriminator as it was under Keras 3.
-    model = ACGAN().build(SPEC, 2)
+    model = ACGAN(recipe="classic").build(SPEC, 2)
     before = {part: _weights(getattr(model, part)) for part in ACGAN.trained_parts}
     logs = model.train_on_batch(*_batch(), return_dict=True)
     for part, weights in before.items():
@@ -34,7 +34,7 @@ def test_one_step_moves_both_networks():
 
 def test_the_networks_are_those_of_the_reports():
     spec = ImageSpec(height=64, width=64, channels=1)
-    model = ACGAN().build(spec, 2)
+    model = ACGAN(recipe="classic").build(spec, 2)
     convolutions = [layer for layer in model.discriminator.layers if isinstance(layer, keras.layers.Conv2D)]
     assert [(layer.filters, layer.strides[0]) for layer in convolutions] == [(16, 2), (32, 2), (64, 2), (128, 1)]
     assert convolutions[-1].output.shape == (None, 8, 8, 128)
@@ -49,7 +49,7 @@ def test_the_networks_are_those_of_the_reports():
 
 def test_the_sampler_gives_grey_levels_and_depends_on_the_label():
     keras.utils.set_random_seed(0)
-    plugin = ACGAN()
+    plugin = ACGAN(recipe="classic")
     model = plugin.build(SPEC, 2)
     sampler = plugin.sampler(model)
     noise = np.random.default_rng(0).normal(size=(4, 100)).astype("float32")
@@ -62,7 +62,7 @@ def test_the_sampler_gives_grey_levels_and_depends_on_the_label():
 
 
 def test_the_average_follows_the_generator():
-    plugin = ACGAN(average=0.9)
+    plugin = ACGAN(recipe="classic", average=0.9)
     model = plugin.build(SPEC, 2)
     start = [variable.numpy().copy() for variable in model.generator.trainable_variables]
     model.train_on_batch(*_batch())
@@ -80,7 +80,7 @@ def test_bfloat16_is_exported_as_float32(average):
     from medsynth.export.keras_onnx import sampler_to_onnx
 
     keras.utils.set_random_seed(0)
-    plugin = ACGAN(precision="bfloat16", average=average)
+    plugin = ACGAN(recipe="classic", precision="bfloat16", average=average)
     model = plugin.build(SPEC, 2)
     assert {layer.compute_dtype for layer in model.generator.layers} == {"bfloat16", "float32"}
     for _ in range(2):
@@ -117,4 +117,4 @@ def test_options_say_what_they_must_be(options, said):
 
 def test_a_size_that_cannot_be_doubled_twice_is_refused():
     with pytest.raises(ConfigError, match="multiples of 4"):
-        ACGAN().build(ImageSpec(height=30, width=32, channels=1), 2)
+        ACGAN(recipe="classic").build(ImageSpec(height=30, width=32, channels=1), 2)

@@ -54,9 +54,9 @@ class ACGAN(Generator):
     The options from ``width`` to ``smooth`` are parts of the recipes after the classic one, which has none of them.
 
     Args:
-        recipe: ``"classic"``: the networks and losses of the reports; ``"modern"``: for a few hundred to a few thousand
-            images; ``"projected"``: like modern, with a discriminator that sees images through a pretrained VGG16
-            too: more faithful images in the same time, but fewer different ones.
+        recipe: ``"modern"``: for a few hundred to a few thousand images; ``"classic"``: the networks and losses of the
+            reports, which collapse; ``"projected"``: like modern, with a discriminator that sees images through a
+            pretrained VGG16 too: recognised more often, at a fifth of the speed.
         weights: Of that VGG16: ``"imagenet"`` (Keras downloads them on first use), ``"none"`` (random), or a
             ``.weights.h5`` file in Keras' own format. Without effect on the other recipes.
         latent: Length of the noise vector.
@@ -97,7 +97,7 @@ class ACGAN(Generator):
     def __init__(
         self,
         *,
-        recipe: Literal["classic", "modern", "projected"] = "classic",
+        recipe: Literal["classic", "modern", "projected"] = "modern",
         weights: str = "imagenet",
         latent: int = 100,
         learning_rate: float | None = None,
