@@ -48,7 +48,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "nearest": {"smooth": False},
     "float32": {"precision": "float32"},
 }
-RANDOM: dict[str, dict[str, Any]] = {"random-features": {"weights": "none"}}
+PROJECTED: dict[str, dict[str, Any]] = {"random-features": {"weights": "none"}, "no-energy": {"energy_weight": 0.0}}
 # Trained from random weights: a classifier that VGG16's features have not taught.
 UNTAUGHT: dict[str, Any] = {
     "backbone": "vgg16",
@@ -74,7 +74,7 @@ PLAN: dict[str, dict[str, Any]] = {
             **options,
         }
         for recipe in ("projected", "modern")
-        for name, options in {**ABLATIONS, **(RANDOM if recipe == "projected" else {})}.items()
+        for name, options in {**ABLATIONS, **(PROJECTED if recipe == "projected" else {})}.items()
     },
     **{
         f"128-{recipe}-seed0": {"minutes": 60.0, "image_size": 128, "seed": 0, "recipe": recipe, **own, **FAST}

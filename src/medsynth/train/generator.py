@@ -80,6 +80,7 @@ def train_generator(
     run = start_run("generator", data, config, out=out, resume=resume)
     if run.finished:
         return _sound(run)
+    replicas = Replicas(config.devices, config.batch_size)
     train = data.part("train").decode(run.image)
     missing = [name for index, name in enumerate(data.classes) if not (train.labels == index).any()]
     if missing:
@@ -90,7 +91,6 @@ def train_generator(
         # TensorFlow adds the terms of a sum in the order of their names, which Keras numbers on from model to model.
         keras.utils.clear_session()
     keras.utils.set_random_seed(config.seed)
-    replicas = Replicas(config.devices, config.batch_size)
     with progress_bar(f"Training {config.generator}", "steps") as report:
         with replicas.building():
             model = plugin.build(run.image, len(data.classes))

@@ -64,7 +64,7 @@ class Replicas:
             yield
 
     def adopt(self, model: keras.Model) -> None:
-        """After building, and after every loading: other random numbers on each device, and the mean of gradients."""
+        """Once, when it is built and loaded: other random numbers on each device, and the mean of gradients."""
         if self.count == 1:
             return
         for optimizer in optimizers(model):
