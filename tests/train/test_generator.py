@@ -171,6 +171,8 @@ def test_the_wrong_name_is_explained(phantom, tmp_path):
         medsynth.train_generator(phantom, out=tmp_path / "run", generator="acgam")
     with pytest.raises(ConfigError, match="recipe"):
         medsynth.train_generator(phantom, out=tmp_path / "run", recipe="modem")
+    with pytest.raises(ConfigError, match="devices must be at most"):
+        medsynth.train_generator(phantom, out=tmp_path / "run", devices=99, **TINY | {"batch_size": 198})
 
 
 def test_nan_stops_a_run_and_leaves_the_last_good_state(phantom, tmp_path, monkeypatch):
