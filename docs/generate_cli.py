@@ -124,6 +124,8 @@ def _plain(hint: Any) -> Any:
 def _default(parameter: Any) -> str:
     if parameter.required:
         return "required"
+    if isinstance(parameter.show_default, str):
+        return parameter.show_default
     if parameter.default is None or parameter.default is False:
         return ""
     return f"`{parameter.default}`"

@@ -5,8 +5,8 @@ python benchmarks/generator/table.py benchmarks/results/generator/study > benchm
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ def row(name: str, told: dict[str, Any]) -> str:
 
 def real(name: str, told: dict[str, Any]) -> list[str]:
     judge, untaught, lines = told["judge_on_real_test"], told.get("untaught_on_real_test", {}), []
-    for key in ("train_against_test", "halves_of_train"):
+    for key in ("train_against_test", "train_against_noisy_test", "halves_of_train"):
         found = [told.get(key + space, {}) for space in SPACES]
         own = [cell(judge["accuracy"]), cell(judge["auc"]), cell(untaught.get("auc"))]
         lines.append(
@@ -58,7 +58,10 @@ def line(cells: list[str]) -> str:
 
 
 def main() -> None:
-    files = {path.stem: json.loads(path.read_text()) for path in sorted(Path(sys.argv[1]).glob("*.json"))}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, help="folder of the study's JSON files")
+    found = sorted(parser.parse_args().results.glob("*.json"))
+    files = {path.stem: json.loads(path.read_text()) for path in found}
     print(f"{line(HEADS)}\n|{' --- |' * len(HEADS)}")
     for name, told in files.items():
         print("\n".join(real(name, told)) if name.startswith("real-") else row(name, told))

@@ -18,7 +18,7 @@ def generate(
         Path, typer.Option("--out", help="Folder for PNG files, which may hold other shards; or FILE.npz, FILE.tar.")
     ],
     count: Annotated[int, typer.Option(min=1, help="How many images.")],
-    label: Annotated[str | None, typer.Option(help="Class of all images. [default: the classes in turn]")] = None,
+    label: Annotated[str | None, typer.Option(help="Class of all images.", show_default="the classes in turn")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Sample i of a seed is the same on every machine.")] = 0,
     start: Annotated[int, typer.Option(min=0, help="Index of the first sample, for shards.")] = 0,
     device: Device = "auto",

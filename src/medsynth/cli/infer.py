@@ -34,7 +34,7 @@ def infer(
         str | None, typer.Option(metavar="NUMBERS", help="Foreign model: it gets (pixel - mean) * scale; 1 or a,b,c.")
     ] = None,
     mean: Annotated[
-        str | None, typer.Option(metavar="NUMBERS", help="Foreign model: of 0 to 255. [default: 0]")
+        str | None, typer.Option(metavar="NUMBERS", help="Foreign model: of 0 to 255.", show_default="0")
     ] = None,
     image_size: Annotated[int | None, typer.Option(min=1, help="Foreign model with free height and width.")] = None,
 ) -> None:

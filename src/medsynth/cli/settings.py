@@ -26,7 +26,7 @@ Options = Annotated[
     ),
 ]
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", help="A TOML file with the tables [classifier] and [generator].")
+    Path | None, typer.Option("--config", help="A TOML file with the tables classifier and generator.")
 ]
 Positive = Annotated[
     str | None, typer.Option("--positive", help="Positive class of a binary task; default: the last class.")

@@ -28,7 +28,7 @@ Audit = Annotated[bool, typer.Option(help="Look at the data first and say what w
 def classifier(
     data: Data,
     out: Out,
-    backbone: Annotated[str | None, typer.Option(help="Name of a backbone plugin. [default: vgg16]")] = None,
+    backbone: Annotated[str | None, typer.Option(help="Name of a backbone plugin.", show_default="vgg16")] = None,
     weights: Annotated[str | None, typer.Option(help="imagenet, none, or a file; an option of the backbone.")] = None,
     image_size: ImageSize = None,
     epochs: Annotated[int | None, typer.Option(help="Most passes over the training part.")] = None,
@@ -63,8 +63,10 @@ def classifier(
 def generator(
     data: Data,
     out: Out,
-    generator: Annotated[str | None, typer.Option(help="Name of a generator plugin. [default: acgan]")] = None,
-    weights: Annotated[str | None, typer.Option(help="imagenet, none, or a file; an option of the generator.")] = None,
+    generator: Annotated[str | None, typer.Option(help="Name of a generator plugin.", show_default="acgan")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="imagenet, none, or a file; for acgan only with -O recipe=projected.")
+    ] = None,
     image_size: ImageSize = None,
     steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
     seed: Seed = None,

@@ -37,14 +37,30 @@ _BOUNDS: dict[str, tuple[str, _Check]] = {
     "r1": ("at least 0 and finite", lambda value: 0 <= value < math.inf),
     "r1_every": ("at least 1", lambda value: value >= 1),
 }
-_PARTS = (
-    "learning_rate", "discriminator_learning_rate", "beta_1", "beta_2", "average", "width", "discriminator_width",
-    "class_weight", "energy_weight",
-)  # fmt: skip
+_MODERN: dict[str, float] = {
+    "learning_rate": 2e-4,
+    "discriminator_learning_rate": 4e-4,
+    "beta_1": 0.0,
+    "beta_2": 0.999,
+    "average": 0.999,
+    "width": 16,
+    "discriminator_width": 32,
+    "class_weight": 0.5,
+    "energy_weight": 0.0,
+}
 _RECIPES: dict[str, dict[str, float]] = {
-    "classic": dict(zip(_PARTS, (2e-4, 2e-4, 0.5, 0.999, 0.0, 16, 32, 0.5, 0.0), strict=True)),
-    "modern": dict(zip(_PARTS, (2e-4, 4e-4, 0.0, 0.999, 0.999, 16, 32, 0.5, 0.0), strict=True)),
-    "projected": dict(zip(_PARTS, (3e-4, 6e-4, 0.0, 0.99, 0.999, 32, 64, 0.1, 1.0), strict=True)),
+    "classic": _MODERN | {"discriminator_learning_rate": 2e-4, "beta_1": 0.5, "average": 0.0},
+    "modern": _MODERN,
+    "projected": _MODERN
+    | {
+        "learning_rate": 3e-4,
+        "discriminator_learning_rate": 6e-4,
+        "beta_2": 0.99,
+        "width": 32,
+        "discriminator_width": 64,
+        "class_weight": 0.1,
+        "energy_weight": 1.0,
+    },
 }
 
 
