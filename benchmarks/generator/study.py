@@ -119,7 +119,7 @@ class Study:
         return np.random.default_rng(seed).permutation(len(self.parts["train"].labels))
 
     def floor(self) -> dict[str, Any]:
-        """What real images get: train against test, as it is and with faint noise, and one half of train against another.
+        """What real images get: train against test, as it is and with faint noise, and against its other half.
 
         The noise shows how strict the figures are: a deviation of 4 of 255 grey levels, which the eye hardly sees.
         """

@@ -160,8 +160,8 @@ class GeneratorConfig(_Config):
         steps: Training steps, at most.
         minutes: Training time after which it ends before ``steps``, at the next step; ``None``: no limit.
         sample_every: Steps between two grids of images (and between two checkpoints); 0: a twentieth of ``steps``.
-        keep: ``"best"``: the weights of the grid whose images are nearest to the validation part; ``"last"``: those of
-            the last step.
+        keep: ``"best"``: the weights of the latest grid whose images' distance from the validation part could not be
+            told from the smallest so far; ``"last"``: those of the last step.
         watched: Images of each class that are compared with real ones at every grid, at least 3.
         balanced: Whether the classes take turns in every batch; ``None``: as the generator's recipe wants it.
         deterministic: Use only operations that give the same bits every time, at some cost in speed: a resumed run then

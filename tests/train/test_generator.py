@@ -131,7 +131,7 @@ def test_what_is_kept_is_what_lies_in_the_weights(phantom, tmp_path, monkeypatch
     from medsynth.train.watch import Look
 
     better = iter([5.0, 1.0, 3.0, 4.0, 6.0, 7.0])
-    monkeypatch.setattr(module.Watch, "look", lambda *_: Look(next(better), (1.0, 1.0)))
+    monkeypatch.setattr(module.Watch, "look", lambda *_: Look(next(better), 0.0, (1.0, 1.0)))
     settings = {**TINY, "steps": 4, "sample_every": 1}
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         save = module._Recorder._save
@@ -149,6 +149,17 @@ def test_what_is_kept_is_what_lies_in_the_weights(phantom, tmp_path, monkeypatch
     assert (run.outcome["kept"]["step"], run.outcome["kept"]["distance"]) == (2, 1.0)
     with np.load(run.weights) as kept:
         assert all(np.array_equal(kept[name], value) for name, value in before.items())
+
+
+def test_the_latest_of_tied_weights_is_kept(phantom, tmp_path, monkeypatch):
+    """Step 2 is nearest; steps 3 and 4 are less than 1.96 * (0.5^2 + 0.5^2)^0.5 = 1.386 further, step 5 is more."""
+    from medsynth.train import generator as module
+    from medsynth.train.watch import Look
+
+    seen = iter([Look(9.0, 5.0, (1.0, 1.0)), *(Look(each, 0.5, (1.0, 1.0)) for each in (1.0, 1.2, 2.38, 2.39))])
+    monkeypatch.setattr(module.Watch, "look", lambda *_: next(seen))
+    run = medsynth.train_generator(phantom, out=tmp_path / "run", **{**TINY, "steps": 5, "sample_every": 1})
+    assert run.outcome["kept"] == {"step": 4, "distance": 2.38, "diversity": [1.0, 1.0], "smallest": [1.0, 0.5]}
 
 
 def test_the_test_part_is_not_decoded(phantom, tmp_path, monkeypatch):

@@ -24,6 +24,13 @@ def test_real_images_are_nearer_than_a_checkerboard_and_than_copies():
     assert min(sound.diversity) > 0.9
 
 
+def test_the_error_is_how_much_the_distance_scatters():
+    looks = [Watch(*_pictures(60, seed), 2).look(*_pictures(60, 1000 + seed)) for seed in range(60)]
+    scatter = np.std([look.distance for look in looks], ddof=1)
+    # The jackknife's is too large for equal distributions, rather than too small.
+    assert 0.8 * scatter < np.mean([look.error for look in looks]) < 3 * scatter
+
+
 def test_a_description_is_of_one_image_alone():
     images, _ = _pictures(6, 2)
     np.testing.assert_allclose(describe_images(images)[2:3], describe_images(images[2:3]))

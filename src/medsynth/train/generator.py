@@ -38,6 +38,9 @@ _FEWEST = 3
 
 _CHUNK = 50
 
+_TIED = 1.96
+"""How many standard errors of their difference two distances must lie apart to be told apart (95 %)."""
+
 _SCALAR = tf.compat.v1.SummaryMetadata(
     plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars"), data_class="DATA_CLASS_SCALAR"
 )
@@ -245,8 +248,13 @@ class _Recorder:
             save_variables(self.run.weights, {"model": model_variables(self.trained)})
             return {}
         look = self.watch.look(*self._draw(self.config.watched, self.filmstrip.columns))
-        if self.config.keep == "last" or look.distance < self.kept.get("distance", math.inf):
+        smallest, error = self.kept.get("smallest", (math.inf, 0.0))
+        if look.distance < smallest:
+            smallest, error = look.distance, look.error
+        # A few hundred images cannot tell the checkpoints of a second half apart; then the latest has learnt most.
+        if self.config.keep == "last" or look.distance <= smallest + _TIED * math.hypot(error, look.error):
             self.kept = {"step": self.step, "distance": look.distance, "diversity": list(look.diversity)}
+            self.kept["smallest"] = [smallest, error]
             save_variables(self.run.weights, {"model": model_variables(self.trained)}, {"kept": self.kept})
         for index in sorted(set(look.collapsed) - self.alike):
             self._warn(

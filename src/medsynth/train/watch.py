@@ -32,10 +32,12 @@ class Look:
 
     Attributes:
         distance: Mean over the classes of the kernel distance (KID) of the descriptions; 0 is expected of real images.
+        error: Its standard error.
         diversity: For each class index, the mean distance of two generated images over that of two real ones.
     """
 
     distance: float
+    error: float
     diversity: tuple[float, ...]
 
     @property
@@ -64,9 +66,10 @@ class Watch:
         """Judge generated images, at least 3 of each class."""
         rows = self._standard(describe_images(images))
         made = [rows[labels == index] for index in range(len(self._real))]
-        distances = [kernel_distance_error(real, fake)[0] for real, fake in zip(self._real, made, strict=True)]
+        found = [kernel_distance_error(real, fake) for real, fake in zip(self._real, made, strict=True)]
+        distances, errors = zip(*found, strict=True)
         spreads = [_spread(fake) / real for fake, real in zip(made, self._spread, strict=True)]
-        return Look(float(np.mean(distances)), tuple(spreads))
+        return Look(float(np.mean(distances)), float(np.linalg.norm(errors)) / len(errors), tuple(spreads))
 
     def _standard(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         # Far outside of what real images show, how far does not matter.
