@@ -95,13 +95,16 @@ def fused(size: int, images: np.ndarray, labels: np.ndarray, **options: Any) -> 
 
 
 def moves(step: Callable[[], None], networks: Any) -> list[bool]:
-    """Whether one step moves each network."""
-    before = [[each.numpy() for each in network.trainable_variables or network.variables] for network in networks]
+    """Whether one step moves each network: its kernels, as statistics and seeds move in one that is not trained too."""
+
+    def kernels() -> list[list[np.ndarray]]:
+        return [[each.kernel.numpy() for each in network.layers if hasattr(each, "kernel")] for network in networks]
+
+    before = kernels()
     step()
-    after = [network.trainable_variables or network.variables for network in networks]
     return [
-        any((each.numpy() != value).any() for each, value in zip(new, old, strict=True))
-        for new, old in zip(after, before, strict=True)
+        any((now != then).any() for now, then in zip(new, old, strict=True))
+        for new, old in zip(kernels(), before, strict=True)
     ]
 
 

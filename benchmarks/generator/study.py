@@ -148,8 +148,9 @@ class Study:
             settings = {**settings, "steps": given.steps, "minutes": None}
         else:
             settings = {"steps": 10**6, **settings}
-        # The other recipes have no use for weights.
-        settings = {"sample_every": given.every, "weights": given.weights, **settings}
+        settings = {"sample_every": given.every, **settings}
+        if settings["recipe"] == "projected":
+            settings = {"weights": given.weights, **settings}
         settings |= parse_assignments(given.option)
         run = medsynth.train_generator(self.data, out=folder, resume=True, **settings)
         sampler = medsynth.load_model(medsynth.export(run, folder / "generator.onnx"), device="cpu")
@@ -164,7 +165,7 @@ class Study:
             found = distances(real, real[self.real_rows()[: self.count]], vgg16_features(made[: self.count], weights))
             measured |= {key + space: value for key, value in found.items()}
         return {
-            "settings": settings | {"weights": Path(settings["weights"]).name},
+            "settings": {key: Path(value).name if key == "weights" else value for key, value in settings.items()},
             "steps": run.outcome["steps"],
             "seconds": run.outcome["seconds"],
             "kept": run.outcome["kept"],

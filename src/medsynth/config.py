@@ -65,6 +65,19 @@ class _Config:
         return cls(**known, options={**table, **options} if isinstance(table, Mapping) else table)
 
     @classmethod
+    def chosen(cls, config: Self | None, settings: Mapping[str, Any]) -> Self:
+        """``config``, or one made of ``settings``.
+
+        Raises:
+            ConfigError: Both are given, or a setting has a value it cannot have.
+        """
+        if config is None:
+            return cls.from_settings(settings)
+        if settings:
+            raise ConfigError(f"settings come by config or by keyword, not both. Got config and {', '.join(settings)}.")
+        return config
+
+    @classmethod
     def field_names(cls) -> frozenset[str]:
         """The training settings (all other keys are options of the plugin)."""
         return frozenset(spec.name for spec in dataclasses.fields(cls)) - {"options"}
@@ -159,7 +172,8 @@ class GeneratorConfig(_Config):
         batch_size: Real images a step, at least 2.
         steps: Training steps, at most.
         minutes: Training time after which it ends before ``steps``, at the next step; ``None``: no limit.
-        sample_every: Steps between two grids of images (and between two checkpoints); 0: a twentieth of ``steps``.
+        sample_every: Steps between two grids of images (and between two checkpoints); 0: a twentieth of ``steps``
+            or ``minutes``.
         keep: ``"best"``: the weights of the latest grid whose images' distance from the validation part could not be
             told from the smallest so far; ``"last"``: those of the last step.
         watched: Images of each class that are compared with real ones at every grid, at least 3.

@@ -110,7 +110,7 @@ def cross_validate(
     from medsynth.infer.load import load_classifier
     from medsynth.train import train_classifier
 
-    config = config or ClassifierConfig.from_settings(settings)
+    config = ClassifierConfig.chosen(config, settings)
     data = load_dataset(data)
     units = dict(zip(data.names, data.groups or block_names(data), strict=True))
     label = dict(zip(data.names, data.labels.tolist(), strict=True))

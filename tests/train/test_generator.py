@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 import medsynth
+from medsynth.config import GeneratorConfig
 from medsynth.errors import ConfigError
 from medsynth.train.rebuild import rebuild_sampler
 from medsynth.train.run import open_run
@@ -120,6 +121,75 @@ def test_minutes_end_a_run_and_are_shared_by_its_parts(phantom, tmp_path, monkey
     assert [run.outcome[name] for name in ("steps", "seconds", "ended")] == [5, 100.0, "steps"]
 
 
+def test_a_twentieth_of_the_minutes_is_looked_at_too(phantom, tmp_path, monkeypatch):
+    from medsynth.train import generator as module
+
+    clock, step_batches = type("Clock", (), {"now": 0.0, "monotonic": lambda self: self.now})(), module.step_batches
+
+    def slow(*args):
+        for rows in step_batches(*args):
+            clock.now += 20.0
+            yield rows
+
+    monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(module, "step_batches", slow)
+    settings = {**TINY, "sample_every": 0, "steps": 10**6, "minutes": 14.0}
+    run = medsynth.train_generator(phantom, out=tmp_path / "run", **settings)
+    assert run.outcome["steps"] == 42
+    # 42 s are a twentieth, which three steps of 20 s exceed.
+    grids = sorted(path.name for path in (run.folder / "samples").iterdir())
+    assert grids == [f"step-{step:06d}.png" for step in range(0, 43, 3)]
+
+
+def test_a_run_made_longer_is_not_finished_until_its_new_end(phantom, tmp_path, monkeypatch):
+    settings = {**TINY, "sample_every": 1}
+    medsynth.train_generator(phantom, out=tmp_path / "run", steps=2, **settings)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        _kill_at(patch, 4)
+        medsynth.train_generator(phantom, out=tmp_path / "run", resume=True, steps=6, **settings)
+    cut = open_run(tmp_path / "run")
+    assert (cut.finished, cut.config["steps"], cut.outcome) == (False, 6, {})
+    with pytest.raises(medsynth.MedsynthError, match="has not finished"):
+        medsynth.export(cut, tmp_path / "generator.onnx")
+    for shorter in (2, 5):
+        with pytest.raises(ConfigError, match=f"it has steps=6. Got {shorter}"):
+            medsynth.train_generator(phantom, out=tmp_path / "run", resume=True, steps=shorter, **settings)
+    run = medsynth.train_generator(phantom, out=tmp_path / "run", resume=True, steps=6, **settings)
+    assert [run.outcome[name] for name in ("steps", "ended")] == [6, "steps"]
+
+
+def test_a_run_from_before_a_setting_existed_goes_on(phantom, tmp_path):
+    first = medsynth.train_generator(phantom, out=tmp_path / "run", steps=1, **TINY)
+    told = json.loads((first.folder / "run.json").read_text())
+    del told["config"]["devices"]
+    (first.folder / "run.json").write_text(json.dumps(told))
+    assert medsynth.train_generator(phantom, out=first.folder, resume=True, steps=1, **TINY).finished
+
+
+def test_three_classes_in_colour_without_a_validation_part(tmp_path, capsys):
+    images = np.random.default_rng(0).integers(0, 256, (18, 16, 16, 3), dtype=np.uint8)
+    labels = [("a", "b", "c")[at % 3] for at in range(18)]
+    data = medsynth.dataset.from_arrays(images, labels, split=["train"] * 15 + ["test"] * 3)
+    settings = {**TINY, "batch_size": 2, "watched": 3, "balanced": True}
+    run = medsynth.train_generator(data, out=tmp_path / "run", steps=2, **settings)
+    assert run.outcome["watched_on"] == "train"
+    assert "the training part decides which weights are kept" in capsys.readouterr().err
+    assert {f"watch_diversity_{name}" for name in "abc"} <= set(run.outcome["last"])
+    with Image.open(run.folder / "samples" / "step-000002.png") as grid:
+        assert (grid.size, grid.mode) == ((8 * 16, 3 * 16), "RGB")
+    with Image.open(run.folder / "filmstrip-c.png") as strip:
+        assert (strip.size, strip.mode) == ((2 * 16, 4 * 16), "RGB")
+    made = medsynth.load_model(medsynth.export(run, tmp_path / "g.onnx"), device="cpu").sample(5, seed=0)
+    assert made.shape == (5, 16, 16, 3)
+
+
+def test_two_training_images_of_a_class_are_too_few(tmp_path):
+    images = np.zeros((7, 16, 16, 1), np.uint8)
+    data = medsynth.dataset.from_arrays(images, list("aaaaabb"), split=["train"] * 7)
+    with pytest.raises(medsynth.MedsynthError, match=r"3 training images of every class\. There are fewer of b"):
+        medsynth.train_generator(data, out=tmp_path / "run", steps=1, **TINY)
+
+
 def test_there_is_a_step_however_little_time(phantom, tmp_path):
     run = medsynth.train_generator(phantom, out=tmp_path / "run", steps=9, minutes=1e-6, **TINY)
     assert (run.outcome["steps"], run.outcome["ended"]) == (1, "minutes")
@@ -182,6 +252,8 @@ def test_the_wrong_name_is_explained(phantom, tmp_path):
         medsynth.train_generator(phantom, out=tmp_path / "run", generator="acgam")
     with pytest.raises(ConfigError, match="recipe"):
         medsynth.train_generator(phantom, out=tmp_path / "run", recipe="modem")
+    with pytest.raises(ConfigError, match=r"by keyword, not both\. Got config and step"):
+        medsynth.train_generator(phantom, out=tmp_path / "run", config=GeneratorConfig(), step=3)
     with pytest.raises(ConfigError, match="devices must be at most"):
         medsynth.train_generator(phantom, out=tmp_path / "run", devices=99, **TINY | {"batch_size": 198})
 

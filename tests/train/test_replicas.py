@@ -83,7 +83,7 @@ def test_a_generator_on_two_devices_resumes_to_the_same_weights_and_is_exported(
         out, adopted = Path({str(tmp_path)!r}), []
         settings = dict(
             recipe="modern", width=2, discriminator_width=4, latent=8, image_size=32, batch_size=8, steps=8,
-            sample_every=4, watched=3, devices=2, deterministic=True,
+            sample_every=4, watched=3, devices=2, deterministic=True, r1=1.0, r1_every=2,
         )
         class Kept(Replicas):
             def adopt(self, model):

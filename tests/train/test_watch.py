@@ -36,6 +36,13 @@ def test_a_description_is_of_one_image_alone():
     np.testing.assert_allclose(describe_images(images)[2:3], describe_images(images[2:3]))
 
 
+def test_a_description_in_parts_is_the_same(monkeypatch):
+    images, _ = _pictures(7, 3)
+    whole = describe_images(images)
+    monkeypatch.setattr("medsynth.train.watch._CHUNK", 3)
+    np.testing.assert_array_equal(describe_images(images), whole)
+
+
 def test_classes_take_turns_whatever_their_sizes():
     labels = np.array([0] * 17 + [1] * 3 + [2] * 5)
     batches = balanced_batches(labels, 3, 6, seed=0, step=0)

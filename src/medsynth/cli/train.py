@@ -70,6 +70,7 @@ def generator(
     image_size: ImageSize = None,
     steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
     seed: Seed = None,
+    positive: Positive = None,
     option: Options = None,
     config: ConfigFile = None,
     resume: Resume = False,
@@ -85,7 +86,7 @@ def generator(
 
     given = {"generator": generator, "weights": weights, "image_size": image_size, "steps": steps, "seed": seed}
     chosen = GeneratorConfig.from_settings(settings("generator", config, option, given))
-    table = load_dataset(data)
+    table = load_dataset(data, positive=positive)
     if audit:
         _audit(table)
     run = train_generator(table, out=out, config=chosen, resume=resume)

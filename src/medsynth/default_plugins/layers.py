@@ -54,7 +54,6 @@ class UpsampleConv2D(keras.layers.Layer):
         return {**super().get_config(), "filters": self.filters}
 
 
-@keras.saving.register_keras_serializable("medsynth")
 class SpectralConv2D(keras.layers.Conv2D):
     """A convolution, ``padding="same"``, whose kernel is divided by its largest singular value.
 
@@ -95,7 +94,6 @@ class SpectralConv2D(keras.layers.Conv2D):
         return x + ops.cast(self.bias, self.compute_dtype)
 
 
-@keras.saving.register_keras_serializable("medsynth")
 class SpectralDense(keras.layers.Dense):
     """A dense layer whose kernel is divided by its largest singular value; see :class:`SpectralConv2D`.
 

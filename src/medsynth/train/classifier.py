@@ -63,7 +63,7 @@ def train_classifier(
         DataError: The training or validation part lacks a class, or ``sample_weight`` cannot be what it says.
         OutputError: ``out`` cannot be written to.
     """
-    config = config or ClassifierConfig.from_settings(settings)
+    config = ClassifierConfig.chosen(config, settings)
     data = load_dataset(data)
     backbone = registry().create("backbone", config.backbone, config.options)
     digest = "" if sample_weight is None else hashlib.sha256(np.asarray(sample_weight, "<f8").tobytes()).hexdigest()

@@ -39,7 +39,11 @@ _FEWEST = 3
 _CHUNK = 50
 
 _TIED = 1.96
-"""How many standard errors of their difference two distances must lie apart to be told apart (95 %)."""
+"""Two distances are told apart when they differ by more standard errors than this (95 %).
+
+The error of the difference is taken as if the two looks had nothing in common, although they share the real images and
+the noise. That is more than the scatter over these images, but a few patients' slices are no independent images either.
+"""
 
 _SCALAR = tf.compat.v1.SummaryMetadata(
     plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars"), data_class="DATA_CLASS_SCALAR"
@@ -61,8 +65,9 @@ def train_generator(
     """Train a class-conditional generator and keep its best weights.
 
     Args:
-        data: A data set, or what :func:`medsynth.load_dataset` takes. It learns from the training part; the validation
-            part, where there is one, decides which weights are the best. The test part is not read.
+        data: A data set, or what :func:`medsynth.load_dataset` takes. It learns from the training part. The validation
+            part decides which weights are kept, or the training part where that has fewer than three images of a class.
+            The test part is not read.
         out: Folder of the run; see :mod:`medsynth.train.run` for what it will hold.
         config: The settings; or give them by keyword.
         resume: Go on with an interrupted run in ``out``.
@@ -77,7 +82,7 @@ def train_generator(
         OutputError: ``out`` cannot be written to.
         MedsynthError: Training met NaN or infinity. What was good before is kept, and can be exported.
     """
-    config = config or GeneratorConfig.from_settings(settings)
+    config = GeneratorConfig.chosen(config, settings)
     data = load_dataset(data)
     plugin = registry().create("generator", config.generator, config.options)
     run = start_run("generator", data, config, out=out, resume=resume)
@@ -98,11 +103,11 @@ def train_generator(
         with replicas.building():
             model = plugin.build(run.image, len(data.classes))
         balanced = plugin.balanced_batches if config.balanced is None else config.balanced
-        watch = _watch(data, train, run)
+        watch, watched_on = _watch(data, train, run)
         recorder = _Recorder(run, config, model, plugin.sampler(model), watch, replicas, report)
         try:
             recorder.fit(train.images, train.labels, balanced)
-            ended = {"ended": "steps" if recorder.step == config.steps else "minutes"}
+            ended = {"ended": "steps" if recorder.step >= config.steps else "minutes"}
         except _DivergedError as error:
             if not recorder.kept:
                 raise
@@ -119,6 +124,7 @@ def train_generator(
             "parameters": {part: int(getattr(model, part).count_params()) for part in plugin.trained_parts},
             "last": {key: value for key, value in rows[-1].items() if key not in {"step", "seconds"}},
             "kept": recorder.kept,
+            "watched_on": watched_on,
             "warnings": recorder.warnings,
             "skipped": [{"name": row.name, "reason": row.reason} for row in train.skipped],
         }
@@ -132,19 +138,24 @@ def _sound(run: Run) -> Run:
     return run
 
 
-def _watch(data: Dataset, train: Decoded, run: Run) -> Watch:
-    """Against the validation part, or the training part where that has too few images of a class."""
-    seen = data.part("validation").decode(run.image) if "validation" in data.split else train
-    classes = len(data.classes)
-    if np.bincount(seen.labels, minlength=classes).min() < _FEWEST:
-        seen = train
+def _watch(data: Dataset, train: Decoded, run: Run) -> tuple[Watch, str]:
+    """Against the validation part, or the training part where that has too few images of a class; and which it is."""
+    part, classes = "validation", len(data.classes)
+    seen = data.part(part).decode(run.image) if part in data.split else None
+    if seen is None or np.bincount(seen.labels, minlength=classes).min() < _FEWEST:
+        seen, part = train, "train"
+        print(
+            f"{run.folder}: the validation part has fewer than {_FEWEST} images of a class; the training part decides "
+            "which weights are kept.",
+            file=sys.stderr,
+        )
     few = np.flatnonzero(np.bincount(seen.labels, minlength=classes) < _FEWEST)
     if few.size:
         raise DataError(
             f"{data.source}: a generator needs {_FEWEST} training images of every class. "
             f"There are fewer of {', '.join(data.classes[index] for index in few)}."
         )
-    return Watch(seen.images, seen.labels, classes)
+    return Watch(seen.images, seen.labels, classes), part
 
 
 class _Recorder:
@@ -181,6 +192,9 @@ class _Recorder:
         replicas.adopt(trained)
         self._board = tf.summary.create_file_writer(str(run.folder / "tensorboard")) if config.tensorboard else None
         self.limit = 60 * (config.minutes or math.inf)
+        # A twentieth of the time too, because steps may be set far beyond what the minutes allow.
+        self.pause = math.inf if config.sample_every else self.limit / 20
+        self.looked = self.before
         self.began, self.first = time.monotonic(), self.step
 
     def fit(self, images: NDArray[np.uint8], labels: NDArray[np.int64], balanced: bool) -> None:
@@ -208,9 +222,11 @@ class _Recorder:
         if not all(math.isfinite(value) for value in figures.values()):
             self._diverged(f"{figures}")
         ended = self._ended()
-        due = ended or self.step % self.every == 0
+        due = ended or self.step % self.every == 0 or self._seconds() >= self.looked + self.pause
         seen = self._keep() if due else {}
         seconds = self._seconds()
+        if due:
+            self.looked = seconds
         row = {"step": self.step - 1, "seconds": round(seconds, 3), **figures, **seen}
         history.write(json.dumps(row) + "\n")
         if self._board is not None:

@@ -168,8 +168,15 @@ def start_run(
         return run
     if not resume:
         raise ConfigError(f"{out}: holds a training run already. Continue it with --resume, or choose another --out.")
+    # Settings that there were not yet when it was begun had their defaults.
+    before = replace(before, config={**type(config)().to_dict(), **before.config})
     _check_same(before, run)
-    return replace(before, config=run.config, finished=before.finished and before.config == run.config)
+    if before.config == run.config:
+        return before
+    # Written now: until it has come to its new end, nothing may take it for finished.
+    longer = replace(before, config=run.config, finished=False, outcome={})
+    longer.save()
+    return longer
 
 
 def _check_same(before: Run, run: Run) -> None:

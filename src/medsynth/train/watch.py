@@ -24,6 +24,7 @@ COLLAPSED = 0.3
 
 _PLACES = 4
 _COARSEST = 8
+_CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,12 @@ def describe_images(images: NDArray[np.uint8]) -> NDArray[np.float64]:
     Args:
         images: uint8 (n, h, w, c).
     """
+    # In parts, because the pyramid takes many times the memory of the images.
+    chunks = [images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK)]
+    return np.concatenate([_describe(chunk) for chunk in chunks])
+
+
+def _describe(images: NDArray[np.uint8]) -> NDArray[np.float64]:
     level = images.astype(np.float64) / 255.0
     parts = []
     while min(level.shape[1:3]) >= 2 * _COARSEST:

@@ -72,6 +72,16 @@ def test_the_average_follows_the_generator():
         np.testing.assert_allclose(slow.numpy(), 0.9 * old + 0.1 * new.numpy(), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("precision", ["auto", "float32"])
+def test_what_is_stored_does_not_depend_on_the_processor(monkeypatch, precision):
+    stored, asked = [], "medsynth.default_plugins.acgan.plugin.wants_bfloat16"
+    for able in (False, True):
+        monkeypatch.setattr(asked, lambda wanted, able=able: able and wanted != "float32")
+        model = ACGAN(recipe="classic", precision=precision).build(SPEC, 2)
+        stored.append([variable.shape for variable in model.variables])
+    assert stored[0] == stored[1]
+
+
 @pytest.mark.parametrize("average", [0.0, 0.5])
 def test_bfloat16_is_exported_as_float32(average):
     from onnx import TensorProto
@@ -108,6 +118,7 @@ def test_bfloat16_is_exported_as_float32(average):
         ({"learning_rate": -1.0}, "above 0"),
         ({"beta_1": 1.0}, "below 1"),
         ({"average": 1.0}, "below 1"),
+        ({"recipe": "classic", "weights": "vgg16.weights.h5"}, "needs recipe=projected. Got 'vgg16.weights.h5'"),
     ],
 )
 def test_options_say_what_they_must_be(options, said):

@@ -155,7 +155,8 @@ class ModernModel(keras.Model):
         def now() -> Any:
             with tf.GradientTape() as tape:
                 tape.watch(real)
-                validity, _ = self.discriminator(self._see(real), training=True)
+                # Not as in training, because several devices cannot update a singular vector within a branch.
+                validity, _ = self.discriminator(self._see(real), training=False)
                 total = ops.sum(validity)
             return self.objective.r1 * self.objective.r1_every * penalty(tape.gradient(total, real))
 

@@ -74,7 +74,7 @@ class ACGAN(Generator):
             reports, which collapse; ``"projected"``: like modern, with a discriminator that sees images through a
             pretrained VGG16 too: recognised more often, at a fifth of the images a second.
         weights: Of that VGG16: ``"imagenet"`` (Keras downloads them on first use), ``"none"`` (random), or a
-            ``.weights.h5`` file in Keras' own format. Without effect on the other recipes.
+            ``.weights.h5`` file in Keras' own format. The other recipes have none.
         latent: Length of the noise vector.
         learning_rate: Of the generator's Adam optimizer; by default 2e-4, 3e-4 (projected).
         discriminator_learning_rate: Of the discriminator's; 0: the same. By default 2e-4
@@ -140,6 +140,8 @@ class ACGAN(Generator):
         given = dict(locals())
         if recipe not in _RECIPES:
             raise ConfigError(f"acgan: option 'recipe' must be one of {', '.join(_RECIPES)}. Got '{recipe}'.")
+        if recipe != "projected" and weights not in {"imagenet", "none"}:
+            raise ConfigError(f"acgan: option 'weights' needs recipe=projected. Got '{weights}' with recipe={recipe}.")
         own = _RECIPES[recipe]
         for name, (words, within) in _BOUNDS.items():
             value = own[name] if given[name] is None else given[name]
@@ -186,8 +188,9 @@ class ACGAN(Generator):
                 f"Got {image.height}x{image.width}; set image_size."
             )
         fast = self._policy()
-        # What is exported is computed in float32; an average without memory is the last weights.
-        apart = self.average > 0 or fast != "float32"
+        # What is exported is computed in float32; an average without memory is the last weights. Not asked of the
+        # processor, because what a run stores must not depend on the machine that trains, resumes or exports it.
+        apart = self.average > 0 or self.precision != "float32"
         return ClassicModel(
             generator=classic_generator(image, num_classes, self.latent, fast),
             discriminator=classic_discriminator(image, num_classes, fast),
