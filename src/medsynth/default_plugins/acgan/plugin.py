@@ -38,8 +38,8 @@ _BOUNDS: dict[str, tuple[str, _Check]] = {
     "r1_every": ("at least 1", lambda value: value >= 1),
 }
 _MODERN: dict[str, float] = {
-    "learning_rate": 2e-4,
-    "discriminator_learning_rate": 4e-4,
+    "learning_rate": 5e-4,
+    "discriminator_learning_rate": 1e-3,
     "beta_1": 0.0,
     "beta_2": 0.999,
     "average": 0.999,
@@ -49,7 +49,7 @@ _MODERN: dict[str, float] = {
     "energy_weight": 0.0,
 }
 _RECIPES: dict[str, dict[str, float]] = {
-    "classic": _MODERN | {"discriminator_learning_rate": 2e-4, "beta_1": 0.5, "average": 0.0},
+    "classic": _MODERN | {"learning_rate": 2e-4, "discriminator_learning_rate": 2e-4, "beta_1": 0.5, "average": 0.0},
     "modern": _MODERN,
     "projected": _MODERN
     | {
@@ -76,9 +76,10 @@ class ACGAN(Generator):
         weights: Of that VGG16: ``"imagenet"`` (Keras downloads them on first use), ``"none"`` (random), or a
             ``.weights.h5`` file in Keras' own format. The other recipes have none.
         latent: Length of the noise vector.
-        learning_rate: Of the generator's Adam optimizer; by default 2e-4, 3e-4 (projected).
-        discriminator_learning_rate: Of the discriminator's; 0: the same. By default 2e-4
-            (classic), 4e-4 (modern), 6e-4 (projected).
+        learning_rate: Of the generator's Adam optimizer; by default 5e-4, 2e-4 (classic),
+            3e-4 (projected).
+        discriminator_learning_rate: Of the discriminator's; 0: the same. By default 1e-3, 2e-4
+            (classic), 6e-4 (projected).
         beta_1: Of both Adam optimizers; by default 0, 0.5 (classic).
         beta_2: Of both Adam optimizers; by default 0.999, 0.99 (projected).
         average: Decay of the exponential moving average of the generator's weights that is sampled and exported; 0
