@@ -45,7 +45,7 @@ QUICKSTART_CLASSIFIER = ClassifierConfig(
 because without it the grain of generated images decides what the classifier says of them."""
 
 QUICKSTART_GENERATOR = GeneratorConfig(generator="acgan", image_size=32, steps=800)
-"""The default recipe at 32 pixels, a minute and a half on 2 cores. It is stopped early: the shapes are there, while what
+"""The default recipe at 32 pixels, a minute and a half on 2 cores. It is stopped early, when shapes are there and what
 tells the classes apart is still forming."""
 
 _EVALUATED = 512
