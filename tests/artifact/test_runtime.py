@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from medsynth.artifact.runtime import import_onnxruntime, runtime_versions
+from medsynth.artifact.runtime import has_vnni, import_onnxruntime, runtime_versions, session_options
 from medsynth.errors import MedsynthError
 
 
@@ -28,6 +29,25 @@ import_onnxruntime()
 def test_only_one_door_leads_to_onnxruntime(source: list[tuple[str, str]]) -> None:
     doors = [name for name, text in source if "import onnxruntime" in text.replace("import_onnxruntime", "")]
     assert doors == ["medsynth/artifact/runtime.py"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"), [("fpu avx2", "1"), ("fpu avx512f avx512_vnni", None), ("avx2 avx_vnni", None), (None, "1")]
+)
+def test_int8_takes_the_exact_kernels_only_where_the_fast_ones_overflow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str | None, expected: str | None
+) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    if flags is not None:
+        cpuinfo.write_text(f"flags\t\t: {flags}\n")
+    found = has_vnni(cpuinfo)
+    monkeypatch.setattr("medsynth.artifact.runtime.has_vnni", lambda: found)
+    options, name = session_options(), "session.x64quantprecision"
+    if expected:
+        assert options.get_session_config_entry(name) == expected
+    else:
+        with pytest.raises(RuntimeError):
+            options.get_session_config_entry(name)
 
 
 def test_versions_name_what_computes() -> None:
