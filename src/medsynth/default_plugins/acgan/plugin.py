@@ -72,7 +72,7 @@ class ACGAN(Generator):
     Args:
         recipe: ``"modern"``: for a few hundred to a few thousand images; ``"classic"``: the networks and losses of the
             reports, which collapse; ``"projected"``: like modern, with a discriminator that sees images through a
-            pretrained VGG16 too: recognised more often, at a fifth of the images a second.
+            pretrained VGG16 too: recognised as often, at a fifth of the images a second.
         weights: Of that VGG16: ``"imagenet"`` (Keras downloads them on first use), ``"none"`` (random), or a
             ``.weights.h5`` file in Keras' own format. The other recipes have none.
         latent: Length of the noise vector.
