@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
 
 import pytest
 
-from medsynth.artifact.runtime import has_vnni, import_onnxruntime, runtime_versions, session_options
+from medsynth.artifact.runtime import import_onnxruntime, runtime_versions, session_options
 from medsynth.errors import MedsynthError
 
 
@@ -31,23 +30,13 @@ def test_only_one_door_leads_to_onnxruntime(source: list[tuple[str, str]]) -> No
     assert doors == ["medsynth/artifact/runtime.py"]
 
 
-@pytest.mark.parametrize(
-    ("flags", "expected"), [("fpu avx2", "1"), ("fpu avx512f avx512_vnni", None), ("avx2 avx_vnni", None), (None, "1")]
-)
-def test_int8_takes_the_exact_kernels_only_where_the_fast_ones_overflow(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str | None, expected: str | None
-) -> None:
-    cpuinfo = tmp_path / "cpuinfo"
-    if flags is not None:
-        cpuinfo.write_text(f"flags\t\t: {flags}\n")
-    found = has_vnni(cpuinfo)
-    monkeypatch.setattr("medsynth.artifact.runtime.has_vnni", lambda: found)
-    options, name = session_options(), "session.x64quantprecision"
-    if expected:
-        assert options.get_session_config_entry(name) == expected
-    else:
-        with pytest.raises(RuntimeError):
-            options.get_session_config_entry(name)
+def test_int8_takes_the_exact_kernels_where_the_fast_ones_overflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "session.x64quantprecision"
+    monkeypatch.setattr("medsynth.artifact.runtime.processor_has", lambda *_: False)
+    assert session_options().get_session_config_entry(name) == "1"
+    monkeypatch.setattr("medsynth.artifact.runtime.processor_has", lambda *_: True)
+    with pytest.raises(RuntimeError):  # not set
+        session_options().get_session_config_entry(name)
 
 
 def test_versions_name_what_computes() -> None:

@@ -90,7 +90,7 @@ def _read_board(folder):
     return found
 
 
-def test_minutes_end_a_run_and_are_shared_by_its_parts(phantom, tmp_path, monkeypatch):
+def _each_step_takes(seconds, monkeypatch):
     from medsynth.train import generator as module
 
     class Clock:
@@ -103,11 +103,15 @@ def test_minutes_end_a_run_and_are_shared_by_its_parts(phantom, tmp_path, monkey
 
     def slow(*args):
         for rows in step_batches(*args):
-            clock.now += 20.0
+            clock.now += seconds
             yield rows
 
     monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr(module, "step_batches", slow)
+
+
+def test_minutes_end_a_run_and_are_shared_by_its_parts(phantom, tmp_path, monkeypatch):
+    _each_step_takes(20.0, monkeypatch)
     settings = {**TINY, "steps": 5, "minutes": 1.0}
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         _kill_at(patch, 2)
@@ -122,17 +126,7 @@ def test_minutes_end_a_run_and_are_shared_by_its_parts(phantom, tmp_path, monkey
 
 
 def test_a_twentieth_of_the_minutes_is_looked_at_too(phantom, tmp_path, monkeypatch):
-    from medsynth.train import generator as module
-
-    clock, step_batches = type("Clock", (), {"now": 0.0, "monotonic": lambda self: self.now})(), module.step_batches
-
-    def slow(*args):
-        for rows in step_batches(*args):
-            clock.now += 20.0
-            yield rows
-
-    monkeypatch.setattr(module, "time", clock)
-    monkeypatch.setattr(module, "step_batches", slow)
+    _each_step_takes(20.0, monkeypatch)
     settings = {**TINY, "sample_every": 0, "steps": 10**6, "minutes": 14.0}
     run = medsynth.train_generator(phantom, out=tmp_path / "run", **settings)
     assert run.outcome["steps"] == 42

@@ -6,12 +6,12 @@ import os
 import platform
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from medsynth.errors import MedsynthError
+from medsynth.processor import processor_has
 
-__all__ = ["has_vnni", "import_onnxruntime", "runtime_versions", "session_options"]
+__all__ = ["import_onnxruntime", "runtime_versions", "session_options"]
 
 _FATAL = 4
 
@@ -48,20 +48,11 @@ def session_options(**entries: str) -> Any:
     options = import_onnxruntime().SessionOptions()
     options.log_severity_level = _FATAL
     # Not where there is VNNI: the sums are the same there, and onnxruntime 1.31 takes the slower kernels all the same.
-    if not has_vnni():
+    if not processor_has("avx512_vnni", "avx_vnni"):
         options.add_session_config_entry("session.x64quantprecision", "1")
     for name, value in entries.items():
         options.add_session_config_entry(f"session.{name}", value)
     return options
-
-
-def has_vnni(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether the processor is known to have instructions for sums of int8 products in 32 bits."""
-    try:
-        flags = cpuinfo.read_text(encoding="ascii", errors="replace").split()
-    except OSError:  # Not Linux.
-        return False
-    return not {"avx512_vnni", "avx_vnni"}.isdisjoint(flags)
 
 
 def runtime_versions() -> dict[str, str]:

@@ -12,6 +12,8 @@ from typing import Literal
 
 import tensorflow as tf
 
+from medsynth.processor import processor_has
+
 __all__ = ["precision", "wants_bfloat16"]
 
 _REWRITE = "auto_mixed_precision_onednn_bfloat16"
@@ -24,11 +26,7 @@ def wants_bfloat16(asked: Literal["auto", "bfloat16", "float32"], *, cpuinfo: Pa
         return asked == "bfloat16"
     if tf.config.list_physical_devices("GPU"):
         return False
-    try:
-        flags = cpuinfo.read_text(encoding="ascii", errors="replace").split()
-    except OSError:
-        return False
-    return bool({"avx512_bf16", "amx_bf16"}.intersection(flags))
+    return processor_has("avx512_bf16", "amx_bf16", cpuinfo=cpuinfo)
 
 
 @contextlib.contextmanager
