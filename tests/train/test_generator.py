@@ -328,3 +328,40 @@ def test_collapse_is_told_when_it_begins(phantom, tmp_path, monkeypatch, capsys)
     assert "step 4: " in told  # where the grid is, and how it looks
     assert f"{tmp_path / 'run' / 'samples' / 'step-000004.png'}, distance " in told
     assert all(told.count(f"the images of '{name}' are nearly all alike") == 1 for name in phantom.classes)
+
+
+def test_divergence_is_told_when_it_begins(phantom, tmp_path, monkeypatch, capsys):
+    """Step 3 is more than ten times as far as step 2, step 6 again; a kill before step 5 does not repeat the first."""
+    from medsynth.train import generator as module
+    from medsynth.train.watch import Look
+
+    seen = iter([90.0, 1.4, 14.1, 7000.0, 13.9, 15.0])
+    monkeypatch.setattr(module.Watch, "look", lambda *_: Look(next(seen), 0.2, (1.0, 1.0)))
+    settings = {**TINY, "steps": 6, "sample_every": 1}
+    save = module._Recorder._save
+
+    def killed(self, seconds):
+        save(self, seconds)
+        if self.step == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(module._Recorder, "_save", killed)
+        medsynth.train_generator(phantom, out=tmp_path / "run", **settings)
+    run = medsynth.train_generator(phantom, out=tmp_path / "run", resume=True, **settings)
+    assert [text.partition(":")[0] for text in run.outcome["warnings"]] == ["step 3", "step 6"]
+    assert run.outcome["kept"]["step"] == 2
+    assert (
+        "step 3: training has diverged: distance 14.1 from real images, after 1.4. Kept are the weights of step 2"
+        in (capsys.readouterr().err)
+    )
+
+
+def test_a_distance_within_its_error_of_none_is_not_divergence(phantom, tmp_path, monkeypatch):
+    from medsynth.train import generator as module
+    from medsynth.train.watch import Look
+
+    seen = iter([Look(-0.05, 0.2, (1.0, 1.0)), Look(1.9, 0.2, (1.0, 1.0))])
+    monkeypatch.setattr(module.Watch, "look", lambda *_: next(seen))
+    run = medsynth.train_generator(phantom, out=tmp_path / "run", **{**TINY, "steps": 2, "sample_every": 1})
+    assert run.outcome["warnings"] == []

@@ -45,6 +45,13 @@ The error of the difference is taken as if the two looks had nothing in common, 
 the noise. That is more than the scatter over these images, but a few patients' slices are no independent images either.
 """
 
+_LOST = 10.0
+"""Training is lost when images are so many times further from real ones than the nearest were.
+
+On CT slices the distance of a sound run goes up and down by less than a factor of 2, by 3 where learning rates are too
+high, and by thousands where the discriminator has broken out.
+"""
+
 _SCALAR = tf.compat.v1.SummaryMetadata(
     plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars"), data_class="DATA_CLASS_SCALAR"
 )
@@ -181,11 +188,12 @@ class _Recorder:
         self.kept: dict[str, Any] = {}
         self.warnings: list[str] = []
         self.alike: set[int] = set()  # Classes that were told to be collapsed, and still are.
+        self.lost = False  # Was told, and still is.
         if run.checkpoint.exists():
             state = load_variables(run.checkpoint, self._saved())
             self.step, self.before = state["step"], state["seconds"]
             self.kept, self.warnings = state["kept"], state["warnings"]
-            self.alike = set(state["alike"])
+            self.alike, self.lost = set(state["alike"]), state["lost"]
             if self.run.weights.exists():
                 # A kill may have come between the weights and the checkpoint; what is kept is what lies there.
                 self.kept = load_variables(self.run.weights, {}).get("kept", self.kept)
@@ -278,6 +286,14 @@ class _Recorder:
                 f"{look.diversity[index]:.2f} of the real images')."
             )
         self.alike = set(look.collapsed)
+        # Between real images the smallest may be 0, and is only known to its error.
+        lost = look.distance > _LOST * max(smallest, error)
+        if lost and not self.lost:
+            self._warn(
+                f"step {self.step}: training has diverged: distance {look.distance:.4g} from real images, after "
+                f"{smallest:.4g}. Kept are the weights of step {self.kept['step']}; a lower learning_rate may help."
+            )
+        self.lost = lost
         diversity = list(zip(self.run.classes, look.diversity, strict=True))
         told = ", ".join(f"{name} {value:.2f}" for name, value in diversity)
         self._say(f"step {self.step}: {grid}, distance {look.distance:.2f}, diversity {told}")
@@ -311,7 +327,7 @@ class _Recorder:
     def _save(self, seconds: float) -> None:
         """Everything that is needed to go on from here."""
         state = {"step": self.step, "seconds": seconds, "kept": self.kept, "warnings": self.warnings}
-        state["alike"] = sorted(self.alike)
+        state |= {"alike": sorted(self.alike), "lost": self.lost}
         save_variables(self.run.checkpoint, self._saved(), state)
 
     def _saved(self) -> dict[str, list[keras.Variable]]:
