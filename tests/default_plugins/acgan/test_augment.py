@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from medsynth.default_plugins.acgan.augment import CHANGES, diff_augment
+from medsynth.default_plugins.acgan.augment import CHANGES, diff_augment, next_probability
 
 
 def _images(count=64, side=16):
@@ -73,6 +73,44 @@ def test_gradients_reach_the_images():
         tape.watch(images)
         total = tf.reduce_sum(diff_augment(images, CHANGES, keras.random.SeedGenerator(3)) ** 2)
     assert np.abs(tape.gradient(total, images)).max() > 0
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_each_change_is_made_with_its_probability(change):
+    images = _images(512)
+
+    def changed(probability):
+        seed = keras.random.SeedGenerator(3)
+        return np.asarray(diff_augment(tf.constant(images), (change,), seed, probability=probability))
+
+    assert np.array_equal(changed(0.0), images)
+    assert np.array_equal(changed(1.0), _changed(images, change))
+    moved = (changed(0.25) != images).any((1, 2, 3))
+    # Each is all or nothing: the same change as with certainty, or none. A shift by no pixel is one of 25.
+    assert np.array_equal(changed(0.25)[moved], changed(1.0)[moved])
+    assert moved.mean() == pytest.approx(0.25, abs=4 * np.sqrt(0.25 * 0.75 / 512))
+
+
+def test_changes_are_independent_of_each_other():
+    images = np.zeros((512, 16, 16, 1), "float32")
+    seed = keras.random.SeedGenerator(3)
+    changed = np.asarray(diff_augment(tf.constant(images), ("brightness", "cutout"), seed, probability=0.5))
+    brighter = changed.max((1, 2, 3)) - changed.min((1, 2, 3)) > 0  # A hole shows on a brighter image only.
+    assert brighter.mean() == pytest.approx(0.25, abs=0.08)
+
+
+@pytest.mark.parametrize(
+    ("before", "logits", "after"),
+    [
+        (0.5, [3.0, 0.1, 2.0, 1.0], 0.5 + 4 / 30_000),  # all called real: sign 1
+        (0.5, [3.0, 0.1, 2.0, -1.0], 0.5 - 4 / 30_000),  # sign 0.5
+        (0.0, [-1.0, -1.0, 1.0, 1.0], 0.0),
+        (1.0, [3.0, 3.0, 3.0, 3.0], 1.0),
+    ],
+)
+def test_the_probability_follows_how_sure_the_discriminator_is(before, logits, after):
+    found = next_probability(tf.constant(before), tf.constant(logits)[:, None], target=0.6, count=4)
+    assert float(found) == pytest.approx(after, rel=1e-6)
 
 
 def test_alike_changes_equal_images_equally():

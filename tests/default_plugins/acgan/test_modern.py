@@ -74,8 +74,30 @@ def test_bfloat16_draws_what_float32_draws():
 
 
 @pytest.mark.parametrize(
+    ("options", "first"),
+    [
+        ({}, 8 / 30_000),
+        ({"augment_target": 0.0}, 1.0),
+        ({"augment": "none"}, 0.0),
+        ({"energy_weight": 1.0}, 8 / 30_000),
+    ],
+)
+def test_more_images_are_changed_while_the_discriminator_is_sure_of_real_ones(options, first):
+    model = ACGAN(**SMALL | options).build(SPEC, 2)
+    # Of all of them, because the generator that it met in this step was an untrained one.
+    bias = next(each for each in model.discriminator.variables if each.path.endswith("bias") and each.shape == (1,))
+    bias.assign([100.0])
+    logs = model.train_on_batch(*_batch(), return_dict=True)
+    assert logs["augment_probability"] == pytest.approx(first, rel=1e-6)
+    bias.assign([-100.0])
+    model.train_on_batch(*_batch())
+    assert float(model.probability) == pytest.approx(1.0 if first == 1.0 else 0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize(
     ("options", "said"),
     [
+        ({"augment_target": 1.0}, "below 1"),
         ({"augment": "cutout,flip"}, "Got 'flip'"),
         ({"margin": 0.5}, "above 0.5"),
         ({"temperature": 0.0}, "above 0"),

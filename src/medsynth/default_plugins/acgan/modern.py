@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from medsynth.default_plugins.acgan.augment import diff_augment
+from medsynth.default_plugins.acgan.augment import diff_augment, next_probability
 from medsynth.default_plugins.acgan.losses import (
     auxiliary,
     data_to_data,
@@ -35,6 +35,7 @@ class Objective:
     margin: float
     temperature: float
     augment: tuple[str, ...]
+    augment_target: float
     r1: float
     r1_every: int
     average: float
@@ -60,6 +61,10 @@ class ModernModel(keras.Model):
         self.latent: int = generator.inputs[0].shape[1]
         self.proxies = self.add_weight(
             shape=(num_classes, discriminator.outputs[1].shape[1]), initializer="orthogonal", name="proxies"
+        )
+        adapted = objective.augment_target > 0
+        self.probability = self.add_weight(
+            shape=(), initializer="zeros" if adapted else "ones", trainable=False, name="augment_probability"
         )
         self.draws = keras.random.SeedGenerator()
         averaged.set_weights(generator.get_weights())
@@ -87,7 +92,7 @@ class ModernModel(keras.Model):
         Returns:
             ``discriminator_loss`` and ``generator_loss`` with their class parts, ``discriminator_class_loss`` and
             ``generator_class_loss`` for themselves; ``real_accuracy``, ``fake_accuracy`` (validity) and
-            ``class_accuracy`` (real images at the nearest proxy).
+            ``class_accuracy`` (real images at the nearest proxy); ``augment_probability`` after the step.
         """
         images, labels, *_ = data
         labels = ops.cast(labels, "int32")
@@ -117,6 +122,10 @@ class ModernModel(keras.Model):
                 loss = loss + self._penalty(images)
         weights = self._judging_weights
         self.discriminator_optimizer.apply(judging.gradient(loss, weights), weights)
+        if self.objective.augment and self.objective.augment_target:
+            every = ops.shape(images)[0] * tf.distribute.get_strategy().num_replicas_in_sync
+            target = self.objective.augment_target
+            self.probability.assign(next_probability(self.probability, real_validity, target=target, count=every))
         named = ops.argmax(ops.matmul(embedded, ops.transpose(self.proxies)), axis=-1)
         return {
             "discriminator_loss": loss,
@@ -124,17 +133,20 @@ class ModernModel(keras.Model):
             "real_accuracy": ops.mean(ops.cast(real_validity > 0, "float32")),
             "fake_accuracy": ops.mean(ops.cast(fake_validity < 0, "float32")),
             "class_accuracy": ops.mean(ops.cast(ops.equal(ops.cast(named, "int32"), labels), "float32")),
+            "augment_probability": ops.convert_to_tensor(self.probability),
         }
 
     def _see(self, images: Any) -> Any:
         """What the discriminator is given of images: randomly changed, and as frozen features where there are any."""
-        return self._featured(diff_augment(images, self.objective.augment, self.draws))
+        changes, probability = self.objective.augment, self.probability
+        return self._featured(diff_augment(images, changes, self.draws, probability=probability))
 
     def _see_both(self, real: Any, made: Any) -> tuple[Any, Any]:
         """The same of real and generated images; changed alike where their distances count."""
         if not self.objective.energy_weight:
             return self._see(real), self._see(made)
-        both = diff_augment(ops.concatenate([real, made]), self.objective.augment, self.draws, alike=True)
+        both, changes = ops.concatenate([real, made]), self.objective.augment
+        both = diff_augment(both, changes, self.draws, probability=self.probability, alike=True)
         real, made = ops.split(both, 2)
         # Nothing is to be learnt from the way back through the real half, and it would cost as much as the other.
         return self._featured(ops.stop_gradient(real)), self._featured(made)

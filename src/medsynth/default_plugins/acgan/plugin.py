@@ -34,6 +34,7 @@ _BOUNDS: dict[str, tuple[str, _Check]] = {
     "energy_weight": ("at least 0 and finite", lambda value: 0 <= value < math.inf),
     "margin": ("above 0.5 and at most 1", lambda value: 0.5 < value <= 1),
     "temperature": ("above 0 and finite", lambda value: 0 < value < math.inf),
+    "augment_target": ("at least 0 and below 1", lambda value: 0 <= value < 1),
     "r1": ("at least 0 and finite", lambda value: 0 <= value < math.inf),
     "r1_every": ("at least 1", lambda value: value >= 1),
 }
@@ -47,6 +48,7 @@ _MODERN: dict[str, float] = {
     "discriminator_width": 32,
     "class_weight": 0.5,
     "energy_weight": 0.0,
+    "augment_target": 0.6,
 }
 _RECIPES: dict[str, dict[str, float]] = {
     "classic": _MODERN | {"learning_rate": 2e-4, "discriminator_learning_rate": 2e-4, "beta_1": 0.5, "average": 0.0},
@@ -60,6 +62,7 @@ _RECIPES: dict[str, dict[str, float]] = {
         "discriminator_width": 64,
         "class_weight": 0.1,
         "energy_weight": 1.0,
+        "augment_target": 0.0,
     },
 }
 
@@ -98,8 +101,10 @@ class ACGAN(Generator):
         spectral_norm: Divide the discriminator's kernels by their largest singular values.
         conditional_norm: Gain and bias of the generator's normalisations depend on class and noise.
         minibatch_deviation: The discriminator sees how much the images of a batch differ.
-        augment: Random changes before the discriminator (DiffAugment), joined by commas: ``brightness``, ``contrast``,
-            ``translation``, ``cutout``; or ``none``.
+        augment: Random changes before the discriminator (those of DiffAugment), joined by commas: ``brightness``,
+            ``contrast``, ``translation``, ``cutout``; or ``none``.
+        augment_target: How sure the discriminator may be of real images, as the mean sign of its logits: above it each
+            change is made to more images, below it to fewer (ADA); 0: always to all. By default 0.6, 0 (projected).
         r1: Weight of the penalty on the discriminator's gradient at real images; 0: none.
         r1_every: Steps from one penalty to the next.
         smooth: Double by interpolation, not by repeating pixels.
@@ -133,6 +138,7 @@ class ACGAN(Generator):
         conditional_norm: bool = True,
         minibatch_deviation: bool = True,
         augment: str = "brightness,contrast,translation,cutout",
+        augment_target: float | None = None,
         r1: float = 0.0,
         r1_every: int = 16,
         smooth: bool = True,
@@ -167,6 +173,7 @@ class ACGAN(Generator):
             margin=margin,
             temperature=temperature,
             augment=_changes(augment),
+            augment_target=given["augment_target"],
             r1=r1,
             r1_every=r1_every,
             average=self.average,
