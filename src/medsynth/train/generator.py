@@ -193,7 +193,7 @@ class _Recorder:
             state = load_variables(run.checkpoint, self._saved())
             self.step, self.before = state["step"], state["seconds"]
             self.kept, self.warnings = state["kept"], state["warnings"]
-            self.alike, self.lost = set(state["alike"]), state["lost"]
+            self.alike, self.lost = set(state["alike"]), state.get("lost", False)  # Older ones do not say.
             if self.run.weights.exists():
                 # A kill may have come between the weights and the checkpoint; what is kept is what lies there.
                 self.kept = load_variables(self.run.weights, {}).get("kept", self.kept)
