@@ -9,8 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from medsynth.processor import processor_has
+
 # Before anything imports TensorFlow: its start-up chatter is not what a test run should show.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# As training sets it, which is too late where a test imports Keras first.
+if processor_has("avx2"):
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -111,6 +116,16 @@ def tiny():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def eagerly():
+    """Training steps run as they are written: to compile one takes as long as ten of them; most tests take fewer."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture

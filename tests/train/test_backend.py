@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from medsynth.processor import processor_has
+
 
 @pytest.fixture
 def python(tmp_path):
@@ -59,3 +61,12 @@ def test_an_installation_that_does_not_load_is_told_in_one_line(python, tmp_path
     assert done.stdout.startswith(
         "MedsynthError This needs TensorFlow, which is installed but does not load (DLL load failed"
     )
+
+
+@pytest.mark.skipif(not processor_has("avx2"), reason="no AVX2, or no Linux to tell of it")
+@pytest.mark.parametrize(("chosen", "used"), [({}, True), ({"TF_ENABLE_ONEDNN_OPTS": "0"}, False)])
+def test_onednn_is_used_unless_it_was_switched_off(python, monkeypatch, chosen, used):
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    code = f"{CHECK}\nfrom tensorflow.python.util import _pywrap_util_port\nprint(_pywrap_util_port.IsMklEnabled())"
+    done = python(code, **chosen)
+    assert done.stdout == f"{used}\n", done.stderr

@@ -12,6 +12,8 @@ from medsynth.errors import ConfigError
 from medsynth.train.rebuild import rebuild_sampler
 from medsynth.train.run import open_run
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 TINY = {"recipe": "classic", "image_size": 16, "batch_size": 8, "sample_every": 2, "watched": 4}
 
 
@@ -44,6 +46,7 @@ def test_the_kept_grid_is_what_the_sampler_draws(generator_run):
     assert np.abs(tiles.astype(int) - drawn[..., 0].astype(int)).max() <= 1
 
 
+@pytest.mark.filterwarnings("ignore:Even though the `tf.config")  # Of the records that are read, whatever runs eagerly.
 def test_a_resumed_run_equals_an_uninterrupted_one(phantom, tmp_path, monkeypatch):
     whole = medsynth.train_generator(phantom, out=tmp_path / "whole", steps=5, **TINY)
     logged = {**TINY, "steps": 5, "tensorboard": True}
@@ -126,6 +129,9 @@ def test_minutes_end_a_run_and_are_shared_by_its_parts(phantom, tmp_path, monkey
 
 
 def test_a_twentieth_of_the_minutes_is_looked_at_too(phantom, tmp_path, monkeypatch):
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(False)  # 42 steps
     _each_step_takes(20.0, monkeypatch)
     settings = {**TINY, "sample_every": 0, "steps": 10**6, "minutes": 14.0}
     run = medsynth.train_generator(phantom, out=tmp_path / "run", **settings)

@@ -82,7 +82,7 @@ def test_a_generator_on_two_devices_resumes_to_the_same_weights_and_is_exported(
 
         out, adopted = Path({str(tmp_path)!r}), []
         settings = dict(
-            recipe="modern", width=2, discriminator_width=4, latent=8, image_size=32, batch_size=8, steps=8,
+            recipe="modern", width=2, discriminator_width=4, latent=8, image_size=16, batch_size=8, steps=8,
             sample_every=4, watched=3, devices=2, deterministic=True, r1=1.0, r1_every=2,
         )
         class Kept(Replicas):
@@ -120,7 +120,7 @@ def test_a_generator_on_two_devices_resumes_to_the_same_weights_and_is_exported(
     assert found["apart"]
     assert all("seed" in path for path in found["apart"])
     assert found["steps"] == 8
-    assert found["made"] == [4, 32, 32, 1]
+    assert found["made"] == [4, 16, 16, 1]
     for stored, same in found["equal"].values():
         assert stored == same > 50
 

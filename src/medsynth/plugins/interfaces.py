@@ -116,7 +116,8 @@ class Generator(ABC):
 
         Returns:
             A model whose ``train_step((images, labels))`` takes uint8 images (batch, height, width, channels) and int
-            labels (batch,), updates every network in ``trained_parts`` and returns named scalar losses.
+            labels (batch,), updates every network in ``trained_parts`` and returns named scalar losses. It is
+            compiled without AutoGraph, as in Keras' ``fit``.
         """
 
     @abstractmethod

@@ -105,8 +105,9 @@ class Replicas:
             return {name: strategy.reduce(tf.distribute.ReduceOp.MEAN, value, None) for name, value in told.items()}
 
         rows = tf.TensorSpec((self.batch_size,), tf.int64)
+        # Without AutoGraph, as in Keras' own fit: to translate Python takes a fifth of the time before the first step.
         compiled: Callable[..., Mapping[str, Any]] = tf.function(
-            step, input_signature=[rows], jit_compile=model.jit_compile
+            step, input_signature=[rows], jit_compile=model.jit_compile, autograph=False
         )
         return compiled
 

@@ -8,6 +8,8 @@ from medsynth.default_plugins.acgan import ACGAN
 from medsynth.errors import ConfigError
 from medsynth.images import ImageSpec
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 SPEC = ImageSpec(height=16, width=16, channels=1)
 
 

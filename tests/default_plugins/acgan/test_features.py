@@ -12,6 +12,8 @@ from medsynth.errors import ConfigError
 from medsynth.images import ImageSpec
 from medsynth.train.checkpoint import model_variables
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 SPEC = ImageSpec(height=32, width=32, channels=1)
 SMALL = {
     "recipe": "projected", "weights": "none", "width": 2, "discriminator_width": 4, "latent": 8, "precision": "float32",

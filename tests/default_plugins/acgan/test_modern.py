@@ -17,6 +17,7 @@ def _batch(count=8, channels=1, classes=2, size=32):
     return rng.integers(0, 256, (count, size, size, channels), dtype=np.uint8), np.arange(count) % classes
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize(
     ("size", "channels", "classes", "options"),
     [
@@ -38,6 +39,7 @@ def test_a_step_moves_both_networks_and_the_average(size, channels, classes, opt
     assert model.averaged.outputs[0].dtype == "float32"
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_the_average_is_an_average():
     model = ACGAN(**SMALL, average=0.5).build(SPEC, 2)
     slow = [each.numpy() for each in model.averaged.variables]
@@ -59,6 +61,7 @@ def test_the_average_alone_is_sampled():
     assert np.array_equal(np.asarray(sampler(rows)), before)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_the_penalty_comes_every_so_many_steps():
     model = ACGAN(**SMALL, r1=1e4, r1_every=3).build(SPEC, 2)
     losses = [model.train_on_batch(*_batch(), return_dict=True)["discriminator_loss"] for _ in range(4)]
@@ -73,6 +76,7 @@ def test_bfloat16_draws_what_float32_draws():
     assert 0 < np.abs(difference).max() < 0.05
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize(
     ("options", "first"),
     [
