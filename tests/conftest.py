@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from medsynth.processor import processor_has
+from medsynth.train.backend import ask_for_onednn
 
 # Before anything imports TensorFlow: its start-up chatter is not what a test run should show.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# As training sets it, which is too late where a test imports Keras first.
-if processor_has("avx2"):
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+# Training does so too, but that is too late where a test imports Keras first.
+ask_for_onednn()
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -132,12 +132,13 @@ def contestants(size: int, batch: int) -> dict[str, Callable[[], tuple[Callable[
 def serve(pipe: Connection, size: int, batch: int, names: list[str]) -> None:
     """In a process of its own: says what the contestants train, then the seconds of the steps that are asked for."""
     keras.utils.set_random_seed(0)
-    mine = {name: contestants(size, batch)[name]() for name in names}
+    building = contestants(size, batch)
+    mine = {name: building[name]() for name in names}
     for step, _networks in mine.values():
         step()
     pipe.send({name: moves(*contestant) for name, contestant in mine.items()})
-    while asked := pipe.recv():
-        name, steps = asked
+    while True:  # Until the other end is done with it.
+        name, steps = pipe.recv()
         began = time.perf_counter()
         for _ in range(steps):
             mine[name][0]()
@@ -160,6 +161,7 @@ def main() -> None:
         os.environ.pop("TF_ENABLE_ONEDNN_OPTS", None)
         os.environ.update(environment)
         spawn.Process(target=serve, args=(far, given.size, given.batch, names), daemon=True).start()
+        far.close()  # So that the end of the other process is noticed.
         trained |= pipe.recv()
         pipes |= dict.fromkeys(names, pipe)
     seconds: dict[str, list[float]] = {name: [] for name in pipes}

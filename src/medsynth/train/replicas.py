@@ -105,7 +105,7 @@ class Replicas:
             return {name: strategy.reduce(tf.distribute.ReduceOp.MEAN, value, None) for name, value in told.items()}
 
         rows = tf.TensorSpec((self.batch_size,), tf.int64)
-        # Without AutoGraph, as in Keras' own fit: to translate Python takes a fifth of the time before the first step.
+        # Without AutoGraph, as in Keras' own fit: translating Python takes an eighth of the time before the first step.
         compiled: Callable[..., Mapping[str, Any]] = tf.function(
             step, input_signature=[rows], jit_compile=model.jit_compile, autograph=False
         )
