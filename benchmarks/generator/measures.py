@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from medsynth.metrics import kernel_distance, manifold_metrics
+from medsynth.metrics.intervals import wilson
 
 SIZE = 96
 LAST = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3")
@@ -110,6 +111,5 @@ def area(labels: np.ndarray, scores: np.ndarray, resamples: int = 1000) -> list[
 
 def share(right: np.ndarray) -> list[float]:
     """Share with Wilson's interval."""
-    n, p, z = len(right), float(np.mean(right)), 1.959964
-    middle, half = (p + z * z / (2 * n)) / (1 + z * z / n), z * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
-    return [p, middle - half / (1 + z * z / n), middle + half / (1 + z * z / n)]
+    found = wilson(np.asarray(right, bool))
+    return [found.value, found.low, found.high]

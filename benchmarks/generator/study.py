@@ -5,8 +5,9 @@ python benchmarks/generator/study.py ../shared/data/ct --weights ../shared/weigh
 
 Every entry of :data:`PLAN` is one run; its result is a JSON file of its own in --out, and a run that has one is not
 repeated, so a killed command goes on with the same line. ``--only NAME`` picks entries, ``--steps N`` trains by steps
-instead of minutes (for a trial). Generators see the training part, choose their checkpoint by
-the validation part, and meet the test part in what is printed here only.
+instead of minutes, ``-O KEY=VALUE`` changes an option of all of them and wants --work and --out of its own. Generators
+see the training part, choose their checkpoint by the validation part, and meet the test part in what is printed here
+only.
 """
 
 from __future__ import annotations
@@ -254,6 +255,7 @@ def main() -> None:
     for name in given.only or PLAN:
         path, settings = given.out / f"{name}.json", PLAN[name]
         if path.exists():
+            print(f"{name}: {path} has its result", flush=True)
             continue
         size = settings["image_size"]
         if size not in studies:

@@ -221,15 +221,44 @@ def test_what_is_kept_is_what_lies_in_the_weights(phantom, tmp_path, monkeypatch
         assert all(np.array_equal(kept[name], value) for name, value in before.items())
 
 
-def test_the_latest_of_tied_weights_is_kept(phantom, tmp_path, monkeypatch):
-    """Step 2 is nearest; steps 3 and 4 are less than 1.96 * (0.5^2 + 0.5^2)^0.5 = 1.386 further, step 5 is more."""
+def test_a_run_that_goes_on_from_its_beginning_has_kept_nothing(phantom, tmp_path, monkeypatch):
+    """A kill between the weights of the first look and their checkpoint; then NaN, before there is another look."""
+    from medsynth.default_plugins.acgan.classic import ClassicModel
     from medsynth.train import generator as module
-    from medsynth.train.watch import Look
 
-    seen = iter([Look(9.0, 5.0, (1.0, 1.0)), *(Look(each, 0.5, (1.0, 1.0)) for each in (1.0, 1.2, 2.38, 2.39))])
-    monkeypatch.setattr(module.Watch, "look", lambda *_: next(seen))
-    run = medsynth.train_generator(phantom, out=tmp_path / "run", **{**TINY, "steps": 5, "sample_every": 1})
-    assert run.outcome["kept"] == {"step": 4, "distance": 2.38, "diversity": [1.0, 1.0], "smallest": [1.0, 0.5]}
+    settings = {**TINY, "steps": 4}
+    save = module._Recorder._save
+
+    def killed(self, seconds):
+        if self.step:
+            raise KeyboardInterrupt
+        save(self, seconds)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(module._Recorder, "_save", killed)
+        medsynth.train_generator(phantom, out=tmp_path / "run", **settings)
+    step = ClassicModel.train_step
+    monkeypatch.setattr(
+        ClassicModel, "train_step", lambda self, data: {**step(self, data), "generator_loss": float("nan")}
+    )
+    with pytest.raises(medsynth.MedsynthError, match=r"diverged at step 1: .* There is nothing to keep"):
+        medsynth.train_generator(phantom, out=tmp_path / "run", resume=True, **settings)
+
+
+def test_defaults_may_be_given_when_a_run_goes_on_and_another_version_may_not(phantom, tmp_path):
+    settings = {**TINY, "steps": 2}
+    run = medsynth.train_generator(phantom, out=tmp_path / "run", **settings)
+    given = settings | {"latent": 100, "average": None}
+    assert medsynth.train_generator(phantom, out=run.folder, resume=True, **given).outcome == run.outcome
+    with pytest.raises(ConfigError, match=r"own settings: latent=100 \(got 99\)"):
+        medsynth.train_generator(phantom, out=run.folder, resume=True, **given | {"latent": 99})
+    told = json.loads((run.folder / "run.json").read_text())
+    told["plugin"]["version"] = "0.0.1"
+    (run.folder / "run.json").write_text(json.dumps(told))
+    assert medsynth.train_generator(phantom, out=run.folder, resume=True, **settings).finished
+    with pytest.raises(ConfigError, match=r"'acgan' must be that of medsynth-core 0\.0\.1, which began the run"):
+        medsynth.train_generator(phantom, out=run.folder, resume=True, **settings | {"steps": 3})
+    assert open_run(run.folder).finished
 
 
 def test_the_test_part_is_not_decoded(phantom, tmp_path, monkeypatch):
@@ -336,38 +365,17 @@ def test_collapse_is_told_when_it_begins(phantom, tmp_path, monkeypatch, capsys)
     assert all(told.count(f"the images of '{name}' are nearly all alike") == 1 for name in phantom.classes)
 
 
-def test_divergence_is_told_when_it_begins(phantom, tmp_path, monkeypatch, capsys):
-    """Step 3 is more than ten times as far as step 2, step 6 again; a kill before step 5 does not repeat the first."""
+def test_what_was_told_is_not_told_again_after_a_kill(phantom, tmp_path, monkeypatch, capsys):
     from medsynth.train import generator as module
     from medsynth.train.watch import Look
 
-    seen = iter([90.0, 1.4, 14.1, 7000.0, 13.9, 15.0])
+    seen = iter([1.4, 14.1, 7000.0, 13.9, 15.0])
     monkeypatch.setattr(module.Watch, "look", lambda *_: Look(next(seen), 0.2, (1.0, 1.0)))
-    settings = {**TINY, "steps": 6, "sample_every": 1}
-    save = module._Recorder._save
-
-    def killed(self, seconds):
-        save(self, seconds)
-        if self.step == 3:
-            raise KeyboardInterrupt
-
+    settings = {**TINY, "steps": 5, "sample_every": 1}
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(module._Recorder, "_save", killed)
+        _kill_at(patch, 2)
         medsynth.train_generator(phantom, out=tmp_path / "run", **settings)
     run = medsynth.train_generator(phantom, out=tmp_path / "run", resume=True, **settings)
-    assert [text.partition(":")[0] for text in run.outcome["warnings"]] == ["step 3", "step 6"]
-    assert run.outcome["kept"]["step"] == 2
-    assert (
-        "step 3: training has diverged: distance 14.1 from real images, after 1.4. Kept are the weights of step 2"
-        in (capsys.readouterr().err)
-    )
-
-
-def test_a_distance_within_its_error_of_none_is_not_divergence(phantom, tmp_path, monkeypatch):
-    from medsynth.train import generator as module
-    from medsynth.train.watch import Look
-
-    seen = iter([Look(-0.05, 0.2, (1.0, 1.0)), Look(1.9, 0.2, (1.0, 1.0))])
-    monkeypatch.setattr(module.Watch, "look", lambda *_: next(seen))
-    run = medsynth.train_generator(phantom, out=tmp_path / "run", **{**TINY, "steps": 2, "sample_every": 1})
-    assert run.outcome["warnings"] == []
+    assert [text.partition(":")[0] for text in run.outcome["warnings"]] == ["step 2", "step 5"]
+    assert run.outcome["kept"]["step"] == 1
+    assert "step 2: training has diverged: distance 14.1 from real images" in capsys.readouterr().err

@@ -1,3 +1,5 @@
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -58,10 +60,20 @@ def test_the_prior_follows_the_codes_of_each_class():
     assert np.abs(np.asarray(plugin.sampler(model)([noise, np.array([2])])) - drawn).max() <= 0.51
 
 
-@pytest.mark.parametrize("options", [{"latent": 0}, {"width": 0}, {"beta": 0.0}, {"learning_rate": -1.0}])
-def test_options_say_what_they_must_be(options):
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("latent", 0),
+        ("width", 0),
+        ("beta", 0.0),
+        ("beta", math.nan),
+        ("learning_rate", -1.0),
+        ("learning_rate", math.inf),
+    ],
+)
+def test_options_say_what_they_must_be(option, value):
     with pytest.raises(ConfigError, match="must be"):
-        CVAE(**options)
+        CVAE(**{option: value})
 
 
 def test_sizes_that_cannot_be_halved_twice_are_refused():

@@ -26,12 +26,12 @@ def draw_classifier_curves(rows: Rows, path: Path) -> None:
 
 
 def draw_generator_curves(rows: Rows, path: Path) -> None:
-    """Losses and accuracies by step, with a running mean over 1 % of the steps."""
+    """Losses, and accuracies and probabilities, by step, with a running mean over 1 % of the steps."""
     names = [name for name in rows[0] if name not in {"step", "seconds"} and not name.startswith("watch_")]
-    losses = {name.replace("_", " "): name for name in names if not name.endswith("accuracy")}
-    scores = {name.replace("_", " "): name for name in names if name.endswith("accuracy")}
+    losses = {name.replace("_", " "): name for name in names if not name.endswith(("accuracy", "probability"))}
+    scores = {name.replace("_", " "): name for name in names if name.endswith(("accuracy", "probability"))}
     smooth = max(1, len(rows) // 100)
-    _draw(path, "step", [row["step"] + 1 for row in rows], [("loss", losses), ("accuracy", scores)], rows, smooth)
+    _draw(path, "step", [row["step"] + 1 for row in rows], [("loss", losses), ("share", scores)], rows, smooth)
 
 
 def draw_watch(rows: Rows, path: Path) -> None:

@@ -22,6 +22,7 @@ from medsynth.plugins import registry
 from medsynth.progress import OnProgress, progress_bar
 from medsynth.train.batches import balanced_batches, step_batches
 from medsynth.train.checkpoint import load_variables, model_variables, optimizer_variables, save_variables
+from medsynth.train.choice import Choice
 from medsynth.train.curves import draw_generator_curves, draw_watch
 from medsynth.train.replicas import Replicas
 from medsynth.train.run import Run, read_history, start_run, write_history
@@ -37,20 +38,6 @@ _FEWEST = 3
 """Images of a class without which there is nothing to compare."""
 
 _CHUNK = 50
-
-_TIED = 1.96
-"""Two distances are told apart when they differ by more standard errors than this (95 %).
-
-The error of the difference is taken as if the two looks had nothing in common, although they share the real images and
-the noise. That is more than the scatter over these images, but a few patients' slices are no independent images either.
-"""
-
-_LOST = 10.0
-"""Training is lost when images are so many times further from real ones than the nearest were.
-
-On CT slices the distance of a sound run goes up and down by less than a factor of 2, by 3 where learning rates are too
-high, and by thousands where the discriminator has broken out.
-"""
 
 _SCALAR = tf.compat.v1.SummaryMetadata(
     plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars"), data_class="DATA_CLASS_SCALAR"
@@ -116,7 +103,7 @@ def train_generator(
             recorder.fit(train.images, train.labels, balanced)
             ended = {"ended": "steps" if recorder.step >= config.steps else "minutes"}
         except _DivergedError as error:
-            if not recorder.kept:
+            if not recorder.choice.kept:
                 raise
             ended = {"ended": "diverged", "diverged": str(error)}
     rows = read_history(run.history)
@@ -130,7 +117,7 @@ def train_generator(
             **ended,
             "parameters": {part: int(getattr(model, part).count_params()) for part in plugin.trained_parts},
             "last": {key: value for key, value in rows[-1].items() if key not in {"step", "seconds"}},
-            "kept": recorder.kept,
+            "kept": recorder.choice.kept,
             "watched_on": watched_on,
             "warnings": recorder.warnings,
             "skipped": [{"name": row.name, "reason": row.reason} for row in train.skipped],
@@ -185,18 +172,17 @@ class _Recorder:
         self.latent = sampler.inputs[0].shape[1]
         self.sample = tf.function(lambda *rows: sampler(list(rows), training=False), reduce_retracing=True)
         self.step, self.before = 0, 0.0
-        self.kept: dict[str, Any] = {}
+        self.choice = Choice(run.classes, config.keep)
         self.warnings: list[str] = []
-        self.alike: set[int] = set()  # Classes that were told to be collapsed, and still are.
-        self.lost = False  # Was told, and still is.
         if run.checkpoint.exists():
             state = load_variables(run.checkpoint, self._saved())
             self.step, self.before = state["step"], state["seconds"]
-            self.kept, self.warnings = state["kept"], state["warnings"]
-            self.alike, self.lost = set(state["alike"]), state.get("lost", False)  # Older ones do not say.
-            if self.run.weights.exists():
-                # A kill may have come between the weights and the checkpoint; what is kept is what lies there.
-                self.kept = load_variables(self.run.weights, {}).get("kept", self.kept)
+            self.warnings = state["warnings"]
+            self.choice.restore(state)
+            if self.step and self.run.weights.exists():
+                # A kill may have come between the weights and the checkpoint; what is kept is what lies there. A run
+                # that goes on from its beginning writes its untrained weights again.
+                self.choice.kept = load_variables(self.run.weights, {}).get("kept", self.choice.kept)
         replicas.adopt(trained)
         self._board = tf.summary.create_file_writer(str(run.folder / "tensorboard")) if config.tensorboard else None
         self.limit = 60 * (config.minutes or math.inf)
@@ -272,28 +258,11 @@ class _Recorder:
             save_variables(self.run.weights, {"model": model_variables(self.trained)})
             return {}
         look = self.watch.look(*self._draw(self.config.watched, self.filmstrip.columns))
-        smallest, error = self.kept.get("smallest", (math.inf, 0.0))
-        if look.distance < smallest:
-            smallest, error = look.distance, look.error
-        # A few hundred images cannot tell the checkpoints of a second half apart; then the latest has learnt most.
-        if self.config.keep == "last" or look.distance <= smallest + _TIED * math.hypot(error, look.error):
-            self.kept = {"step": self.step, "distance": look.distance, "diversity": list(look.diversity)}
-            self.kept["smallest"] = [smallest, error]
-            save_variables(self.run.weights, {"model": model_variables(self.trained)}, {"kept": self.kept})
-        for index in sorted(set(look.collapsed) - self.alike):
-            self._warn(
-                f"step {self.step}: the images of '{self.run.classes[index]}' are nearly all alike (diversity "
-                f"{look.diversity[index]:.2f} of the real images')."
-            )
-        self.alike = set(look.collapsed)
-        # Between real images the smallest may be 0, and is only known to its error.
-        lost = look.distance > _LOST * max(smallest, error)
-        if lost and not self.lost:
-            self._warn(
-                f"step {self.step}: training has diverged: distance {look.distance:.4g} from real images, after "
-                f"{smallest:.4g}. Kept are the weights of step {self.kept['step']}; a lower learning_rate may help."
-            )
-        self.lost = lost
+        better, warnings = self.choice.see(self.step, look)
+        if better:
+            save_variables(self.run.weights, {"model": model_variables(self.trained)}, {"kept": self.choice.kept})
+        for text in warnings:
+            self._warn(text)
         diversity = list(zip(self.run.classes, look.diversity, strict=True))
         told = ", ".join(f"{name} {value:.2f}" for name, value in diversity)
         self._say(f"step {self.step}: {grid}, distance {look.distance:.2f}, diversity {told}")
@@ -317,17 +286,16 @@ class _Recorder:
 
     def _diverged(self, what: str) -> NoReturn:
         left = "There is nothing to keep from before it"
-        if self.kept:
-            left = f"The weights of step {self.kept['step']} are kept, so export works"
+        if self.choice.kept:
+            left = f"The weights of step {self.choice.kept['step']} are kept, so export works"
         raise _DivergedError(
-            f"{self.run.folder}: training diverged at step {self.step}: {what}. {left}; try a lower learning_rate in "
+            f"{self.run.folder}: training diverged at step {self.step}: {what}. {left}; try a lower learning rate in "
             "another --out."
         )
 
     def _save(self, seconds: float) -> None:
         """Everything that is needed to go on from here."""
-        state = {"step": self.step, "seconds": seconds, "kept": self.kept, "warnings": self.warnings}
-        state |= {"alike": sorted(self.alike), "lost": self.lost}
+        state = {"step": self.step, "seconds": seconds, "warnings": self.warnings, **self.choice.state}
         save_variables(self.run.checkpoint, self._saved(), state)
 
     def _saved(self) -> dict[str, list[keras.Variable]]:

@@ -23,6 +23,7 @@ from medsynth.errors import ArtifactError, ConfigError, DataError
 from medsynth.images import ImageSpec
 from medsynth.outputs import atomic_write, ensure_folder, write_json
 from medsynth.plugins import registry
+from medsynth.plugins.options import describe_options
 from medsynth.train.backend import training_versions
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["Run", "open_run", "read_history", "start_run", "write_history"]
 
 _SCHEMA = 1
+_KIND: dict[str, Literal["backbone", "generator"]] = {"classifier": "backbone", "generator": "generator"}
+_LENGTHS = {"classifier": ("epochs",), "generator": ("steps", "minutes")}
+"""The settings that may be more when a run is continued."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +151,7 @@ def start_run(
     run = Run(
         folder=ensure_folder(out),
         task=task,
-        plugin=registry().provenance("backbone" if task == "classifier" else "generator", name),
+        plugin=registry().provenance(_KIND[task], name),
         config=config.to_dict(),
         classes=data.classes,
         positive=data.positive,
@@ -171,12 +175,21 @@ def start_run(
     # Settings that there were not yet when it was begun had their defaults.
     before = replace(before, config={**type(config)().to_dict(), **before.config})
     _check_same(before, run)
-    if before.config == run.config:
+    longer = any(before.config.get(length) != run.config.get(length) for length in _LENGTHS[task])
+    if before.finished and not longer:
         return before
-    # Written now: until it has come to its new end, nothing may take it for finished.
-    longer = replace(before, config=run.config, finished=False, outcome={})
-    longer.save()
-    return longer
+    if before.plugin != run.plugin:
+        old, new = before.plugin, run.plugin
+        raise ConfigError(
+            f"{out}: '{old['name']}' must be that of {old['distribution']} {old['version']}, which began the run: "
+            f"another one's defaults may differ. Got {new['distribution']} {new['version']}; install that version, or "
+            "choose another --out."
+        )
+    if longer:
+        # Written now: until it has come to its new end, nothing may take it for finished.
+        before = replace(before, config=run.config, finished=False, outcome={})
+        before.save()
+    return before
 
 
 def _check_same(before: Run, run: Run) -> None:
@@ -192,14 +205,17 @@ def _check_same(before: Run, run: Run) -> None:
         raise ConfigError(
             f"{out}: --resume needs the positive class of the run, '{before.positive}'. Got '{run.positive}'."
         )
-    lengths = ("epochs",) if run.task == "classifier" else ("steps", "minutes")
+    lengths = _LENGTHS[run.task]
     for length in lengths:
         if run.config.get(length, math.inf) < before.config.get(length, math.inf):
             raise ConfigError(
                 f"{out}: a run can be trained longer, not shorter: it has {length}={before.config.get(length)}. "
                 f"Got {run.config[length]}; choose another --out."
             )
-    old, new = ({**each.config, **each.config["options"], "options": None} for each in (before, run))
+    # An option that is given with its default is the same as one that is not given.
+    options = describe_options(registry().get(_KIND[run.task], name))
+    defaults = {option.name: option.default for option in options}
+    old, new = ({**defaults, **each.config, **each.config["options"], "options": None} for each in (before, run))
     changed = sorted(key for key in {*old, *new} - set(lengths) if old.get(key) != new.get(key))
     if changed:
         told = ", ".join(f"{key}={old.get(key)!r} (got {new.get(key)!r})" for key in changed)

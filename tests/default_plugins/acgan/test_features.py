@@ -3,6 +3,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from medsynth.dataset.phantom import phantom_images
 from medsynth.default_plugins.acgan import ACGAN
@@ -78,6 +79,23 @@ def test_the_penalty_passes_through_the_frozen_network():
     model = ACGAN(**SMALL, r1=1e6, r1_every=3).build(SPEC, 2)
     losses = [model.train_on_batch(*_batch(), return_dict=True)["discriminator_loss"] for _ in range(4)]
     assert min(losses[0], losses[3]) > 3 * max(losses[1:3])
+
+
+def test_the_penalty_is_of_the_mean_over_the_places():
+    """Against the gradient by finite differences, along the gradient's own direction."""
+    model = ACGAN(**SMALL, r1=1.0, r1_every=1, augment="none").build(SPEC, 2)
+    image = tf.random.stateless_uniform((1, *SPEC.shape), (0, 0), -1.0, 1.0)
+
+    def judged(pixels):
+        return model.discriminator(model.features(pixels), training=False)[0]
+
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        mean = tf.reduce_mean(judged(image))
+    slope = tape.gradient(mean, image)
+    assert judged(image).shape[1] > 1
+    expected = 0.5 * float(tf.reduce_sum(slope**2))
+    assert float(model._penalty(image)) == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize("side", [48, 80])

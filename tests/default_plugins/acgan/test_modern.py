@@ -103,6 +103,9 @@ def test_more_images_are_changed_while_the_discriminator_is_sure_of_real_ones(op
     [
         ({"augment_target": 1.0}, "below 1"),
         ({"augment": "cutout,flip"}, "Got 'flip'"),
+        ({"augment": "none,cutout"}, "Got 'none'"),
+        ({"class_loss": "D2D"}, "must be 'd2d' or 'auxiliary'"),
+        ({"discriminator_learning_rate": 0.0}, "above 0"),
         ({"margin": 0.5}, "above 0.5"),
         ({"temperature": 0.0}, "above 0"),
         ({"r1_every": 0}, "at least 1"),
@@ -112,6 +115,26 @@ def test_more_images_are_changed_while_the_discriminator_is_sure_of_real_ones(op
 def test_options_say_what_they_must_be(options, said):
     with pytest.raises(ConfigError, match=said):
         ACGAN(recipe="modern", **options)
+
+
+def test_a_lower_learning_rate_is_lower_for_both_networks():
+    assert ACGAN(learning_rate=1e-4).discriminator_learning_rate == 2e-4
+    assert ACGAN(recipe="classic", learning_rate=1e-4).discriminator_learning_rate == 1e-4
+    assert ACGAN(learning_rate=1e-4, discriminator_learning_rate=3e-4).discriminator_learning_rate == 3e-4
+    assert [ACGAN(recipe=each).discriminator_learning_rate for each in ("classic", "modern", "projected")] == [
+        2e-4, 1e-3, 6e-4,
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_the_class_is_that_of_the_nearest_proxy_however_long():
+    def accuracy(lengths):
+        keras.utils.set_random_seed(0)
+        model = ACGAN(**SMALL).build(SPEC, 2)
+        model.proxies.assign(np.asarray(model.proxies) * np.array(lengths)[:, None])
+        return model.train_on_batch(*_batch(), return_dict=True)["class_accuracy"]
+
+    assert accuracy([1.0, 1.0]) == accuracy([1e3, 1.0]) == accuracy([1.0, 1e3])
 
 
 @pytest.mark.parametrize(("height", "width"), [(30, 30), (66, 66), (8, 8), (64, 36)])

@@ -1,5 +1,6 @@
 """Encoder, decoder and the step that trains both: Kingma and Welling 2014, arXiv 1312.6114."""
 
+import math
 from typing import Any
 
 import keras
@@ -27,9 +28,9 @@ class CVAE(Generator):
     def __init__(self, *, latent: int = 64, width: int = 32, beta: float = 1.0, learning_rate: float = 1e-3) -> None:
         if min(latent, width) < 1:
             raise ConfigError(f"cvae: options 'latent' and 'width' must be at least 1. Got {latent} and {width}.")
-        if beta <= 0 or learning_rate <= 0:
+        if not (0 < beta < math.inf and 0 < learning_rate < math.inf):
             raise ConfigError(
-                f"cvae: options 'beta' and 'learning_rate' must be above 0. Got {beta} and {learning_rate}."
+                f"cvae: options 'beta' and 'learning_rate' must be above 0 and finite. Got {beta} and {learning_rate}."
             )
         self.latent, self.width, self.beta, self.learning_rate = latent, width, beta, learning_rate
 

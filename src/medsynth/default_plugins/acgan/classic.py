@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
+from medsynth.default_plugins.acgan.average import follow
 from medsynth.default_plugins.layers import UpsampleConv2D
 
 if TYPE_CHECKING:
@@ -89,8 +90,7 @@ class ClassicModel(keras.Model):
         self.optimizer.apply(generator_tape.gradient(generator_loss, weights), weights)
 
         if self.averaged is not None:
-            for slow, fast in zip(self.averaged.variables, self.generator.variables, strict=True):
-                slow.assign(self.average * slow + (1.0 - self.average) * fast)
+            follow(self.averaged, self.generator, self.average, self.optimizer.iterations)
         return {
             "discriminator_loss": discriminator_loss,
             "generator_loss": generator_loss,

@@ -14,6 +14,7 @@ import numpy as np
 from keras import layers, ops
 
 from medsynth.dataset.phantom import phantom_images
+from medsynth.default_plugins.acgan.networks import MOST_MAPS
 from medsynth.default_plugins.layers import MinibatchDeviation, SpectralConv2D, SpectralDense
 from medsynth.default_plugins.vgg16 import VGG16, as_published
 
@@ -28,7 +29,6 @@ Features: TypeAlias = Callable[[Any], Any]
 _BLOCKS = 4
 _MIXED = 64
 _SAMPLES = 16
-_MOST = 256
 
 
 def frozen_features(image: ImageSpec, weights: str, dtype: str) -> Features:
@@ -87,7 +87,7 @@ def projected_discriminator(
         maps = width
         while min(x.shape[1:3]) > 4:
             x = ops.leaky_relu(SpectralConv2D(maps, 4, strides=2, spectral=spectral, dtype=dtype)(x), 0.2)
-            maps = min(_MOST, 2 * maps)
+            maps = min(MOST_MAPS, 2 * maps)
         if deviation:
             x = MinibatchDeviation()(x)
         x = ops.leaky_relu(SpectralConv2D(maps, 3, spectral=spectral, dtype=dtype)(x), 0.2)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras import ops
 
 from medsynth.default_plugins.acgan.augment import diff_augment, next_probability
+from medsynth.default_plugins.acgan.average import follow
 from medsynth.default_plugins.acgan.losses import (
     auxiliary,
     data_to_data,
@@ -17,6 +18,7 @@ from medsynth.default_plugins.acgan.losses import (
     hinge_discriminator,
     hinge_generator,
     penalty,
+    unit,
 )
 
 if TYPE_CHECKING:
@@ -92,7 +94,7 @@ class ModernModel(keras.Model):
         Returns:
             ``discriminator_loss`` and ``generator_loss`` with their class parts, ``discriminator_class_loss`` and
             ``generator_class_loss`` for themselves; ``real_accuracy``, ``fake_accuracy`` (validity) and
-            ``class_accuracy`` (real images at the nearest proxy); ``augment_probability`` after the step.
+            ``class_accuracy`` (real images at the proxy of their class); ``augment_probability`` after the step.
         """
         images, labels, *_ = data
         labels = ops.cast(labels, "int32")
@@ -108,7 +110,7 @@ class ModernModel(keras.Model):
                 loss = loss + self.objective.energy_weight * energy_distance(_coarse(seen), _coarse(fake), labels)
         weights = self.generator.trainable_variables
         self.optimizer.apply(making.gradient(loss, weights), weights)
-        self._follow()
+        follow(self.averaged, self.generator, self.objective.average, self.optimizer.iterations)
         return {**judged, "generator_loss": loss, "generator_class_loss": class_loss}
 
     def _judge_step(self, images: Any, real: Any, fake: Any, labels: Any) -> dict[str, Any]:
@@ -120,13 +122,14 @@ class ModernModel(keras.Model):
             loss = hinge_discriminator(real_validity, fake_validity) + self.objective.class_weight * class_loss
             if self.objective.r1:
                 loss = loss + self._penalty(images)
+        proxies = self.proxies if self.objective.class_loss == "auxiliary" else unit(self.proxies)
+        named = ops.argmax(ops.matmul(embedded, ops.transpose(proxies)), axis=-1)
         weights = self._judging_weights
         self.discriminator_optimizer.apply(judging.gradient(loss, weights), weights)
         if self.objective.augment and self.objective.augment_target:
             every = ops.shape(images)[0] * tf.distribute.get_strategy().num_replicas_in_sync
             target = self.objective.augment_target
             self.probability.assign(next_probability(self.probability, real_validity, target=target, count=every))
-        named = ops.argmax(ops.matmul(embedded, ops.transpose(self.proxies)), axis=-1)
         return {
             "discriminator_loss": loss,
             "discriminator_class_loss": class_loss,
@@ -169,18 +172,12 @@ class ModernModel(keras.Model):
                 tape.watch(real)
                 # Not as in training, because several devices cannot update a singular vector within a branch.
                 validity, _ = self.discriminator(self._see(real), training=False)
-                total = ops.sum(validity)
+                # A mean over the places, as in the loss.
+                total = ops.sum(ops.mean(validity, axis=-1))
             return self.objective.r1 * self.objective.r1_every * penalty(tape.gradient(total, real))
 
         due = ops.equal(self.discriminator_optimizer.iterations % self.objective.r1_every, 0)
         return tf.cond(due, now, lambda: tf.constant(0.0))
-
-    def _follow(self) -> None:
-        """The average moves; quickly at first, when there is little to average."""
-        step = ops.cast(self.optimizer.iterations, "float32")
-        keep = ops.minimum(self.objective.average, step / (step + 10.0))
-        for slow, fast in zip(self.averaged.variables, self.generator.variables, strict=True):
-            slow.assign(fast + keep * (slow - fast))
 
 
 def _coarse(seen: Any) -> list[Any]:
@@ -188,5 +185,5 @@ def _coarse(seen: Any) -> list[Any]:
     rows = []
     for maps in tf.nest.flatten(seen):
         size = tuple(max(1, side // 4) for side in maps.shape[1:3])
-        rows.append(ops.reshape(ops.cast(ops.average_pool(maps, size, size), "float32"), (ops.shape(maps)[0], -1)))
+        rows.append(ops.reshape(ops.average_pool(ops.cast(maps, "float32"), size, size), (ops.shape(maps)[0], -1)))
     return rows

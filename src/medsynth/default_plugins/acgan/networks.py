@@ -17,9 +17,10 @@ from medsynth.default_plugins.layers import (
 if TYPE_CHECKING:
     from medsynth.images import ImageSpec
 
-__all__ = ["doublings", "modern_discriminator", "modern_generator"]
+__all__ = ["MOST_MAPS", "doublings", "modern_discriminator", "modern_generator"]
 
-_MOST = 256
+MOST_MAPS = 256
+"""After any convolution of either network."""
 _CLASS_CODE = 32
 
 
@@ -72,10 +73,10 @@ def modern_generator(
         return layers.UpSampling2D(2, interpolation="bilinear", dtype=dtype)(x)
 
     times = doublings(image)
-    height, across, maps = image.height >> times, image.width >> times, min(_MOST, width << times)
+    height, across, maps = image.height >> times, image.width >> times, min(MOST_MAPS, width << times)
     x = ops.reshape(layers.Dense(height * across * maps)(code), (-1, height, across, maps))
     for level in reversed(range(times)):
-        maps = min(_MOST, width << level)
+        maps = min(MOST_MAPS, width << level)
         x = double(activate(x), maps)
         inner = layers.Conv2D(maps, 3, padding="same", dtype=dtype)(activate(x))
         x = ops.cast(x, "float32") + ops.cast(inner, "float32")
@@ -100,15 +101,15 @@ def modern_discriminator(
     """
     x = inputs = keras.Input(image.shape, name="images")
     for level in range(doublings(image)):
-        maps = min(_MOST, width << level)
+        maps = min(MOST_MAPS, width << level)
         x = SpectralConv2D(maps, 4, strides=2, spectral=spectral, dtype=dtype)(x)
         x = ops.leaky_relu(x, 0.2)
         if level:
             x = x + ops.leaky_relu(SpectralConv2D(maps, 3, spectral=spectral, dtype=dtype)(x), 0.2)
     if deviation:
         x = MinibatchDeviation()(x)
-    x = ops.leaky_relu(SpectralConv2D(_MOST, 3, spectral=spectral, dtype=dtype)(x), 0.2)
+    x = ops.leaky_relu(SpectralConv2D(MOST_MAPS, 3, spectral=spectral, dtype=dtype)(x), 0.2)
     x = ops.cast(ops.reshape(x, (-1, x.shape[1] * x.shape[2] * x.shape[3])), "float32")
-    x = ops.leaky_relu(SpectralDense(_MOST, spectral=spectral)(x), 0.2)
+    x = ops.leaky_relu(SpectralDense(MOST_MAPS, spectral=spectral)(x), 0.2)
     outputs = [SpectralDense(1, spectral=spectral)(x), SpectralDense(embedding, spectral=spectral)(x)]
     return keras.Model(inputs, outputs, name="discriminator")

@@ -24,7 +24,7 @@ _Check: TypeAlias = Callable[[float], bool]
 _BOUNDS: dict[str, tuple[str, _Check]] = {
     "latent": ("at least 1", lambda value: value >= 1),
     "learning_rate": ("above 0 and finite", lambda value: 0 < value < math.inf),
-    "discriminator_learning_rate": ("at least 0 and finite", lambda value: 0 <= value < math.inf),
+    "discriminator_learning_rate": ("above 0 and finite", lambda value: 0 < value < math.inf),
     "beta_1": ("at least 0 and below 1", lambda value: 0 <= value < 1),
     "beta_2": ("at least 0 and below 1", lambda value: 0 <= value < 1),
     "average": ("at least 0 and below 1", lambda value: 0 <= value < 1),
@@ -40,7 +40,6 @@ _BOUNDS: dict[str, tuple[str, _Check]] = {
 }
 _MODERN: dict[str, float] = {
     "learning_rate": 5e-4,
-    "discriminator_learning_rate": 1e-3,
     "beta_1": 0.0,
     "beta_2": 0.999,
     "average": 0.999,
@@ -51,12 +50,11 @@ _MODERN: dict[str, float] = {
     "augment_target": 0.6,
 }
 _RECIPES: dict[str, dict[str, float]] = {
-    "classic": _MODERN | {"learning_rate": 2e-4, "discriminator_learning_rate": 2e-4, "beta_1": 0.5, "average": 0.0},
+    "classic": _MODERN | {"learning_rate": 2e-4, "beta_1": 0.5, "average": 0.0},
     "modern": _MODERN,
     "projected": _MODERN
     | {
         "learning_rate": 3e-4,
-        "discriminator_learning_rate": 6e-4,
         "beta_2": 0.99,
         "width": 32,
         "discriminator_width": 64,
@@ -65,12 +63,18 @@ _RECIPES: dict[str, dict[str, float]] = {
         "augment_target": 0.0,
     },
 }
+_CLASSIC = (
+    "recipe", "latent", "learning_rate", "discriminator_learning_rate", "beta_1", "beta_2", "average", "precision",
+)  # fmt: skip
+"""Its options."""
+_FASTER = {"classic": 1.0, "modern": 2.0, "projected": 2.0}
+"""The discriminator's learning rate over the generator's."""
 
 
 class ACGAN(Generator):
     """AC-GAN: a discriminator that also names the class, and a generator that must satisfy both heads.
 
-    The options from ``width`` to ``smooth`` are parts of the recipes after the classic one, which has none of them.
+    The options from ``width`` to ``smooth`` are parts of the recipes after the classic one, which refuses them.
 
     Args:
         recipe: ``"modern"``: for a few hundred to a few thousand images; ``"classic"``: the networks and losses of the
@@ -81,8 +85,7 @@ class ACGAN(Generator):
         latent: Length of the noise vector.
         learning_rate: Of the generator's Adam optimizer; by default 5e-4, 2e-4 (classic),
             3e-4 (projected).
-        discriminator_learning_rate: Of the discriminator's; 0: the same. By default 1e-3, 2e-4
-            (classic), 6e-4 (projected).
+        discriminator_learning_rate: Of the discriminator's; by default twice the generator's, the same (classic).
         beta_1: Of both Adam optimizers; by default 0, 0.5 (classic).
         beta_2: Of both Adam optimizers; by default 0.999, 0.99 (projected).
         average: Decay of the exponential moving average of the generator's weights that is sampled and exported; 0
@@ -149,7 +152,17 @@ class ACGAN(Generator):
             raise ConfigError(f"acgan: option 'recipe' must be one of {', '.join(_RECIPES)}. Got '{recipe}'.")
         if recipe != "projected" and weights not in {"imagenet", "none"}:
             raise ConfigError(f"acgan: option 'weights' needs recipe=projected. Got '{weights}' with recipe={recipe}.")
-        own = _RECIPES[recipe]
+        if recipe == "classic":
+            for name, default in (ACGAN.__init__.__kwdefaults__ or {}).items():
+                if name not in (*_CLASSIC, "weights") and given[name] != default:
+                    raise ConfigError(
+                        f"acgan: option '{name}' must be left out with recipe=classic, whose options are "
+                        f"{', '.join(_CLASSIC)}. Got {given[name]}."
+                    )
+        if class_loss not in {"d2d", "auxiliary"}:
+            raise ConfigError(f"acgan: option 'class_loss' must be 'd2d' or 'auxiliary'. Got '{class_loss}'.")
+        own = dict(_RECIPES[recipe])
+        own["discriminator_learning_rate"] = _FASTER[recipe] * (learning_rate or own["learning_rate"])
         for name, (words, within) in _BOUNDS.items():
             value = own[name] if given[name] is None else given[name]
             if not within(value):
@@ -158,7 +171,7 @@ class ACGAN(Generator):
         self.recipe, self.weights, self.latent, self.smooth = recipe, weights, latent, smooth
         self.precision = precision or ("float32" if recipe == "classic" else "auto")
         self.learning_rate: float = given["learning_rate"]
-        self.discriminator_learning_rate: float = given["discriminator_learning_rate"] or self.learning_rate
+        self.discriminator_learning_rate: float = given["discriminator_learning_rate"]
         self.beta_1: float = given["beta_1"]
         self.beta_2: float = given["beta_2"]
         self.average: float = given["average"]
@@ -263,7 +276,9 @@ class ACGAN(Generator):
 
 
 def _changes(text: str) -> tuple[str, ...]:
-    names = tuple(part.strip() for part in text.split(",") if part.strip() not in {"", "none"})
+    if text.strip() == "none":
+        return ()
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
     for name in names:
         if name not in CHANGES:
             raise ConfigError(
