@@ -103,3 +103,15 @@ def small_disk(tmp_path):
         pytest.skip("mounting a small disk needs root")
     yield folder
     subprocess.run(["umount", folder], check=True)
+
+
+def test_a_file_is_promised_before_the_work(tmp_path):
+    from medsynth.outputs import ensure_file
+
+    assert ensure_file(tmp_path / "new" / "file.json") == tmp_path / "new" / "file.json"
+    assert not (tmp_path / "new" / "file.json").exists()
+    with pytest.raises(OutputError, match="must be a file to write, but is a folder"):
+        ensure_file(tmp_path)
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(OutputError, match="must be a folder for the results"):
+        ensure_file(tmp_path / "taken" / "file.json")

@@ -14,7 +14,7 @@ from typing import Any
 
 from medsynth.errors import OutputError
 
-__all__ = ["atomic_write", "ensure_folder", "file_stem", "write_json"]
+__all__ = ["atomic_write", "ensure_file", "ensure_folder", "file_stem", "write_json"]
 
 _LONGEST_STEM = 64
 _PLAIN = re.compile(r"(?!.*-[0-9a-f]{8}$)\w([\w.-]*[\w-])?", re.ASCII)
@@ -42,6 +42,19 @@ def ensure_folder(path: str | Path) -> Path:
             f"{folder}: cannot write results there ({error.strerror or error}). Choose another --out."
         ) from error
     return folder
+
+
+def ensure_file(path: str | Path) -> Path:
+    """Prove, before the work for it, that a file can be written there; its folder is created.
+
+    Raises:
+        OutputError: It is a folder, or its folder cannot be created or written to.
+    """
+    file = Path(path)
+    if file.is_dir():
+        raise OutputError(f"{file}: must be a file to write, but is a folder. Give the name of a file in it.")
+    ensure_folder(file.parent)
+    return file
 
 
 @contextmanager
