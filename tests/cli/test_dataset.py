@@ -9,7 +9,7 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from medsynth.cli.dataset import app
-from medsynth.errors import CheckFailedError, DataError
+from medsynth.errors import CheckFailedError, ConfigError, DataError, OutputError
 
 whole = Typer()
 whole.add_typer(app, name="dataset")
@@ -102,3 +102,29 @@ def test_split_into_folds(scans, tmp_path):
 def test_split_by_groups_needs_groups(scans, tmp_path):
     assert isinstance(split(scans, "--out", tmp_path / "split.csv").exception, DataError)
     assert not (tmp_path / "split.csv").exists()
+
+
+@pytest.mark.parametrize("option", ["--validation", "--test"])
+def test_folds_have_no_shares(scans, tmp_path, option):
+    result = split(scans, "--by", "blocks", "--folds", 2, option, "0.2", "--out", tmp_path / "folds")
+    assert isinstance(result.exception, ConfigError)
+    assert "--folds" in str(result.exception)
+    assert not (tmp_path / "folds").exists()
+
+
+def test_the_share_of_the_validation_part_is_kept(scans, tmp_path):
+    from medsynth.dataset import load_dataset
+
+    counts = []
+    for share in ([], ["--validation", "0.3"]):
+        each = ("--by", "regex", "--pattern", ".+")  # Each image by itself.
+        assert split(scans, *each, *share, "--out", tmp_path / "split.csv").exit_code == 0
+        counts.append(load_dataset(tmp_path / "split.csv").split.count("validation"))
+    assert counts[0] == pytest.approx(0.15 * 32, abs=1.5)
+    assert counts[1] == pytest.approx(0.3 * 32, abs=1.5)
+
+
+def test_where_findings_cannot_be_written_is_told_before_the_audit(scans, tmp_path, monkeypatch):
+    monkeypatch.setattr("medsynth.dataset.audit_dataset", lambda *_, **__: pytest.fail("audited for nothing"))
+    result = run(scans, "--json", tmp_path)
+    assert isinstance(result.exception, OutputError)

@@ -134,6 +134,13 @@ def test_rows_that_lack_what_is_asked_for(bare):
         group_dataset(bare, "patient")
 
 
+@pytest.mark.parametrize("pattern", [r"(p000)?", r"(p000)|-s", r"p\d+(x*)", r"x*"])
+def test_a_group_without_a_name_is_none(bare, pattern):
+    """An empty match, or a bracket that took no part, would join what has nothing in common."""
+    with pytest.raises(DataError, match="must match every name"):
+        group_dataset(bare, "regex", pattern=pattern)
+
+
 def test_a_given_test_part_is_kept(bare, drawn):
     """Rows of the rest that share a group with it are left out by name; the others are dealt in whole groups."""
     patients = sorted(set(drawn.groups))[::5]

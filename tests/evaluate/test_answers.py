@@ -44,7 +44,7 @@ def privacy(copies=0, **rows):
         PrivacyRow(name=name.replace("_", "-"), space="pixels", estimate=estimate, control=0.5)
         for name, estimate in found.items()
     )
-    return PrivacyReport(rows=made, lookalikes=(), copies=copies, part="test", train=10, held_out=100)
+    return PrivacyReport(rows=made, lookalikes=(), copies=copies, duplicates=0, part="test", train=10, held_out=100)
 
 
 def lights(given=None, apart=1.0, use=None, private=None):
@@ -94,11 +94,27 @@ def test_membership_counts_beyond_what_forgets_everybody(control, light):
     assert lights(private=replace(given, rows=(*given.rows, row)))["privacy"] == light
 
 
+def test_images_of_both_parts_are_told_and_cost_the_green_light():
+    given = privacy()
+    answer = answer_all(metrics(), 1.0, utility(), replace(given, duplicates=3))[-1]
+    assert answer.light == "yellow"
+    assert answer.sentence.startswith("3 of 100 images of the test part are training images too")
+    assert "measured without them" in answer.sentence
+    assert "No sign of copying" in answer.sentence
+    every = answer_all(metrics(), 1.0, utility(), replace(given, duplicates=100))[-1]
+    assert "100 of 100 images" in every.sentence
+    assert "only exact copies" in every.sentence
+    assert "measured without them" not in every.sentence
+    red = answer_all(metrics(), 1.0, utility(), replace(given, duplicates=3, copies=1))[-1]
+    assert red.light == "red"
+    assert "3 of 100" in red.sentence
+
+
 def test_no_number_no_light():
     broken = tuple(metric(row.name, None, error="too few") for row in metrics())
     failed = PrivacyReport(
         rows=(PrivacyRow(name="copies", space="pixels", error="none held out"),),
-        lookalikes=(), copies=0, part="test", train=10, held_out=0,
+        lookalikes=(), copies=0, duplicates=0, part="test", train=10, held_out=0,
     )  # fmt: skip
     bare = UtilityReport(arms=(), part="test", seeds=5, learner="probe", description="", space="x", grouped=True)
     answers = answer_all(broken, None, bare, failed)

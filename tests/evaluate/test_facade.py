@@ -3,8 +3,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
+
+import pytest
 
 import medsynth
+from medsynth.errors import ConfigError, DataError, OutputError
 from medsynth.evaluate import Reference, evaluate
 
 
@@ -38,3 +42,23 @@ def test_importing_is_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def written(folder):
+    return sorted(path.name for path in folder.glob("*.evaluations.json"))
+
+
+def test_what_can_be_refused_is_refused_before_the_test_part_is_used(load, data, shades, tmp_path):
+    judge, sampler, other = load("classifier.onnx"), load("generator.onnx"), load("shades-generator.onnx")
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="must be a folder"):
+        evaluate(judge, data, out=tmp_path / "file")
+    with pytest.raises(ConfigError, match="count must be at least 8"):
+        evaluate(judge, data, sampler, count=15)
+    with pytest.raises(DataError, match=r"classifier\.onnx knows .*; shades-generator\.onnx has"):
+        evaluate(judge, data, other)
+    with pytest.raises(DataError, match="has no images in the part 'train'"):
+        evaluate(judge, replace(data, split=("test",) * len(data)), sampler)
+    assert written(tmp_path) == []
+    evaluate(judge, data)
+    assert written(tmp_path) == ["classifier.onnx.evaluations.json"]

@@ -137,3 +137,21 @@ def test_a_part_that_is_not_there_is_empty(load, data):
     side = read_side(train, "test", load("generator.onnx"), FeatureNetwork.of(load("classifier.onnx")))
     assert len(side) == 0
     assert side.features.shape == (0, 144)
+
+
+def test_held_out_images_that_are_training_images_are_counted_and_measure_nothing(sides):
+    train, held_out, made = sides
+    assert examine(*sides).duplicates == 0
+    doubled = Side(
+        images=np.concatenate([train.images[:3], held_out.images]),
+        labels=np.concatenate([train.labels[:3], held_out.labels]),
+        features=np.concatenate([train.features[:3], held_out.features]),
+        groups=(*train.groups[:3], *held_out.groups),
+    )
+    images, features = made.images.copy(), made.features.copy()
+    images[17], features[17] = train.images[5], train.features[5] + 1e-3
+    images[17, 0, 0] += 1  # A near copy, in both spaces.
+    report = examine(train, doubled, replace(made, images=images, features=features))
+    assert report.copies == 1
+    assert (report.duplicates, report.held_out) == (3, 163)
+    assert report.to_dict()["duplicates"] == 3

@@ -10,7 +10,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from medsynth.evaluate import arms as arms_module
-from medsynth.evaluate.arms import drawn
+from medsynth.evaluate import augmented as augmented_module
+from medsynth.evaluate.arms import drawn, plans
+from medsynth.evaluate.augmented import Augmented, change
 from medsynth.evaluate.learners import Learner, probe, retrained
 from medsynth.evaluate.sides import Side
 from medsynth.evaluate.utility import measure_utility
@@ -27,6 +29,14 @@ def side(count, seed, *, apart=0.5, wide=6):
     groups = tuple(f"{seed}-{index // 2}" for index in range(count))
     images = np.zeros((count, 2, 2, 1), np.uint8)
     return Side(images=images, labels=labels, features=features.astype(np.float32), groups=groups)
+
+
+def changed(train, count, seed=3):
+    """Rows near training rows, each of which serves as often as the next."""
+    sources = np.resize(np.arange(len(train))[::-1], count)
+    noise = np.random.default_rng(seed).normal(size=(count, train.features.shape[1])).astype(np.float32)
+    each = train.take(sources)
+    return Augmented(images=each.images, labels=each.labels, features=each.features + noise, sources=sources)
 
 
 def measured(*sides, learner=None, **options):
@@ -97,7 +107,8 @@ def counting(taught):
 
 def test_each_arm_and_seed_is_taught_once():
     taught = []
-    report = measured(side(16, 0), side(20, 1), side(20, 2), augmented=side(20, 3), seeds=2, learner=counting(taught))
+    real = side(16, 0)
+    report = measured(real, side(20, 1), side(20, 2), augmented=changed(real, 20), seeds=2, learner=counting(taught))
     assert [count for seed, count, _ in taught if seed == 0] == [16, 20, 21, 26, 36, 36]
     assert len(taught) == len(set(taught)) == 12
     assert report.to_dict()["learner"] == "retrained network"
@@ -135,8 +146,26 @@ def test_a_retrained_network_sees_images():
 
 
 def test_augmented_images_are_an_arm_of_their_own():
-    report = measured(side(40, 0), side(100, 1), side(40, 2), augmented=side(40, 3))
+    real = side(40, 0)
+    report = measured(real, side(100, 1), side(40, 2), augmented=changed(real, 40))
     assert arms(report)["real + augmented", "real", 40].gain.value is not None
+
+
+@pytest.mark.parametrize("count", [30, 40, 100])
+def test_augmented_images_bring_no_patient_back_that_a_draw_left_out(count):
+    train, made = side(40, 0), side(20, 2)
+    augmented = changed(train, count)
+    plan = next(plan for plan in plans(train, made, augmented, 5) if plan.name == "real + augmented")
+    assert plan.added == count
+    for seed, rows in enumerate(plan.rows):
+        real, more = rows[: len(train)], rows[len(train) :] - len(train) - len(made)
+        np.testing.assert_array_equal(real, drawn(train, seed))
+        assert len(more) == count
+        sources = augmented.sources[more]
+        patients = [{train.groups[row] for row in each} for each in (real, sources)]
+        assert patients[1] <= patients[0] < set(train.groups)
+        times = np.bincount(more, minlength=count)[np.isin(augmented.sources, real)]
+        assert times.max() - times.min() <= 1  # Each serves as often as the next.
 
 
 def test_an_arm_that_fails_is_a_row():
@@ -151,13 +180,43 @@ def test_an_arm_that_fails_is_a_row():
 
 def test_augmented_images_stay_images(load, data):
     from medsynth.evaluate import FeatureNetwork
-    from medsynth.evaluate.augmented import augment_side
     from medsynth.evaluate.sides import read_side
 
     network = FeatureNetwork.of(load("classifier.onnx"))
     train = read_side(data, "train", load("generator.onnx"), network)
-    more = augment_side(train, 2 * len(train), network)
+    more = augmented_module.augment_side(train, 2 * len(train), network)
     assert more.images.shape == (2 * len(train), 16, 16, 1)
     assert np.bincount(more.labels).tolist() == (2 * np.bincount(train.labels)).tolist()
     assert abs(more.images.mean() - train.images.mean()) < 25
     assert not (more.images[: len(train)] == more.images[len(train) :]).all()
+    np.testing.assert_array_equal(train.labels[more.sources], more.labels)
+    moved = abs(more.images.astype(int) - train.images[more.sources]).mean()
+    mixed = abs(more.images.astype(int) - train.images[more.sources[::-1]]).mean()
+    assert moved < mixed
+
+
+def test_each_change_has_a_draw_of_its_own():
+    """Brightness once followed the angle of the rotation."""
+    grey = np.full((12, 12, 1), 100, np.uint8)
+    found = [change(grey, draw) for draw in np.eye(6)]
+    for index, value in enumerate((100, 100, 100, 100, 112, 112)):
+        assert (found[index] == value).all()  # No black border, whatever is rotated, scaled or shifted.
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 1), (20, 33, 3)])
+def test_changes_are_those_of_training(shape):
+    tf = pytest.importorskip("tensorflow")
+    from medsynth.train import augment as trained
+
+    own = augmented_module
+    assert trained.ranges() == (own._ROTATION, own._SHIFT, own._SCALE, own._GAIN, own._OFFSET)
+    # Grey levels that change smoothly, borders included, so that a pixel's place can be read off it.
+    down, across, plane = np.meshgrid(*map(np.arange, shape), indexing="ij")
+    image = (120 + 60 * np.sin(down / 3.0 + plane) + 50 * np.cos(across / 4.0)).astype(np.uint8)
+    batch = np.repeat(image[None], 24, axis=0)
+    seed = (5, 7)
+    draws = tf.random.stateless_uniform([len(batch), 7], seed, -1.0, 1.0).numpy()
+    expected = trained.augment(tf.constant(batch), seed).numpy().astype(int)
+    found = np.stack([change(image, draw[:6].astype(float)) for draw in draws]).astype(int)
+    assert abs(found - expected).max() <= 1
+    assert abs(batch - expected).max() > 20

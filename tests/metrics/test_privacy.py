@@ -117,6 +117,7 @@ def test_an_exact_copy_is_found_where_held_out_rows_are_copies_too(rows):
     train, _, made = rows
     found = find_copies(train, train, np.concatenate([made, train[:1]]))
     assert found.limit == 0
+    assert found.duplicates.all()
     assert np.flatnonzero(found.flagged).tolist() == [300]
 
 
@@ -135,3 +136,16 @@ def test_a_repeated_image_is_one_observation():
     once, often = authenticity(train, made), authenticity(train, np.repeat(made, 50, axis=0))
     assert often == once
     assert once.high - once.low > 0.4
+
+
+def test_a_held_out_row_that_is_a_training_row_is_no_yardstick(rows):
+    """Without it near copies passed: the limit was half of 0."""
+    train, held_out, made = rows
+    mixed = np.concatenate([train[:4], held_out])
+    near = made.copy()
+    near[7] = train[3] + 1e-3
+    found = find_copies(train, mixed, near)
+    assert found.limit == find_copies(train, held_out, near).limit > 0
+    assert found.duplicates.sum() == 4
+    assert len(found.held_out) == 304
+    assert np.flatnonzero(found.flagged).tolist() == [7]

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from medsynth.metrics import Rows, area_under, roc_band, roc_curve, score, youden_threshold
+from medsynth.metrics import Resampling, Rows, area_under, roc_band, roc_curve, score, youden_threshold
+from medsynth.metrics.bootstrap import resample
 
 
 @pytest.mark.parametrize("decimals", [None, 1])
@@ -72,3 +73,40 @@ def test_youden_threshold_is_the_best_of_all_cuts(seed: int, count: int) -> None
         assert chosen == 0.5 or chosen not in scores  # between two scores, so that no row sits on it
     else:
         assert chosen == 0.5
+
+
+@pytest.mark.parametrize("kind", [True, False])
+def test_the_band_of_an_undefined_curve_is_not_a_number(kind):
+    """Rows of one kind alone have no curve, whichever kind that is."""
+    positive = np.array([True, True, False, False])
+    weights = np.array([positive == kind, np.ones(4)], float)
+    band = roc_band(*roc_curve(positive, np.array([0.9, 0.4, 0.6, 0.1]), weights)[:2])
+    assert np.isnan(band[0]).all()
+    assert not np.isnan(band[1]).any()
+
+
+def test_resamples_without_a_negative_take_no_part_in_the_band():
+    """One negative patient of ten: about a third of the resamples have none."""
+    labels = np.array([0] + [1] * 9)
+    scores = np.array([0.3, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99])
+    rows = Rows.of(labels, np.stack([1 - scores, scores], axis=1))
+    curve = score(rows, Resampling(resamples=400)).roc[1]
+    weights = np.concatenate(list(resample(rows, Resampling(resamples=400))))
+    positive, above = rows.labels == 1, rows.probabilities[:, 1] > 0.3
+    defined = weights[(weights[:, ~positive] > 0).any(axis=1)]
+    assert 200 < len(defined) < 300
+    # Before the one negative is called: the share of the drawn positives that score above it.
+    found = defined[:, above].sum(axis=1) / defined[:, positive].sum(axis=1)
+    low, high = np.percentile(found, (2.5, 97.5))
+    np.testing.assert_allclose(curve.band_low[:100], low)
+    np.testing.assert_allclose(curve.band_high[:100], high)
+
+
+def test_without_a_band_there_is_none():
+    """Of two images half of the resamples hold one class; a band of NaN would be no JSON."""
+    rows = Rows.of([0, 1], [[0.9, 0.1], [0.2, 0.8]])
+    found = [score(rows, Resampling(resamples=9, seed=seed)).roc[1] for seed in range(12)]
+    assert {curve.band_low is None for curve in found} == {True, False}
+    for curve in found:
+        assert (curve.band_low is None) == (curve.band_high is None)
+        assert curve.band_low is None or np.isfinite(curve.band_low).all()

@@ -51,9 +51,11 @@ def audit(
     """
     from medsynth.dataset import audit_dataset, load_dataset
     from medsynth.errors import CheckFailedError
-    from medsynth.outputs import write_json
+    from medsynth.outputs import ensure_file, write_json
     from medsynth.progress import progress_bar
 
+    if json is not None:
+        ensure_file(json)  # Told before the work, not after it.
     table = load_dataset(data)
     with progress_bar("audit", "images") as report:
         result = audit_dataset(table, on_progress=lambda done, total: report(done, total, {}))
@@ -82,14 +84,22 @@ def split(
     pattern: Annotated[
         str | None, typer.Option(help="For --by regex; its first bracket is the group, else the whole match.")
     ] = None,
-    validation: Annotated[float, typer.Option(min=0.01, max=0.9, help="Share of the validation part.")] = 0.15,
+    validation: Annotated[
+        float | None, typer.Option(min=0.01, max=0.9, help="Share of the validation part; 0.15 unless given.")
+    ] = None,
     test: Annotated[
         float | None, typer.Option(min=0.01, max=0.9, help="Share of the test part; 0.15 unless it is kept.")
     ] = None,
     keep_test: Annotated[
         bool, typer.Option("--keep-test", help="Keep the given test part; --validation is a share of the rest.")
     ] = False,
-    folds: Annotated[int | None, typer.Option(min=2, help="Write one CSV for each fold of a cross-validation.")] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Write one CSV for each fold of a cross-validation, with 0.15 of the rest as validation part.",
+        ),
+    ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Repetitions of the cross-validation, each dealt anew.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Decides between equally good splits.")] = 0,
     positive: Positive = None,
@@ -105,6 +115,11 @@ def split(
 
     if keep_test and (test is not None or folds is not None):
         raise ConfigError("--keep-test keeps the test part as it is. Omit --test and --folds, or omit --keep-test.")
+    if folds is not None and (validation is not None or test is not None):
+        raise ConfigError(
+            "with --folds each fold is a test part and 0.15 of the rest the validation part. Omit --validation and "
+            "--test, or omit --folds."
+        )
     table = load_dataset(data, positive=positive)
     with progress_bar("look-alikes", "images") as report:
 
@@ -112,7 +127,7 @@ def split(
             report(done, total, {})
 
         if folds is None:
-            shares = {"validation": validation} if keep_test else {"validation": validation, "test": test or 0.15}
+            shares = {"validation": validation or 0.15} | ({} if keep_test else {"test": test or 0.15})
             shares["train"] = 1.0 - sum(shares.values())
             dealt = split_dataset(
                 table,

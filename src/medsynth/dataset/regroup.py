@@ -133,12 +133,15 @@ def _by_regex(data: Dataset, pattern: str) -> tuple[str, ...]:
         compiled = re.compile(pattern)
     except re.error as error:
         raise ConfigError(f"the pattern must be a regular expression. Got '{pattern}': {error}.") from None
-    found = [compiled.search(name) for name in data.names]
-    if lost := [name for name, match in zip(data.names, found, strict=True) if match is None]:
+    matches = [compiled.search(name) for name in data.names]
+    groups = tuple((match[1 if compiled.groups else 0] or "") if match else "" for match in matches)
+    # An empty group, as of a bracket that took no part, would join patients that have nothing in common.
+    if lost := [name for name, group in zip(data.names, groups, strict=True) if not group]:
         raise DataError(
-            f"{data.source}: the pattern '{pattern}' must match every name. It misses {len(lost)}: {some(lost)}."
+            f"{data.source}: the pattern '{pattern}' must match every name, and its group not be empty. It misses "
+            f"{len(lost)}: {some(lost)}."
         )
-    return tuple(match[1 if compiled.groups else 0] or "" for match in found if match is not None)
+    return groups
 
 
 def _by_patient(data: Dataset) -> tuple[str, ...]:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from medsynth.dataset import audit_dataset, load_dataset
 from medsynth.evaluate.classifier import ClassifierReport, evaluate_classifier
 from medsynth.evaluate.features import FeatureNetwork, FeatureSpace, Pixels, load_features
-from medsynth.evaluate.generator import GeneratorReport, evaluate_generator
+from medsynth.evaluate.generator import GeneratorReport, check_generator, evaluate_generator
 from medsynth.evaluate.report import Reference, Report, write_report
 from medsynth.evaluate.subjects import DataSummary
+from medsynth.outputs import ensure_folder
 
 if TYPE_CHECKING:
     from medsynth.dataset import Dataset
@@ -76,10 +77,18 @@ def evaluate(
         Everything the report says.
 
     Raises:
-        DataError: Model, generator and data do not have the same classes, or there is no test part.
+        ArtifactError: The classifier has no features and no other network is given.
+        ConfigError: ``count`` is too small.
+        DataError: Model, generator and data do not have the same classes, or there is no test part, or no training
+            part for a generator.
         OutputError: ``out`` cannot be written to.
     """
     data = load_dataset(data)
+    # What can be refused is refused before the test part is used, which is written down.
+    if out is not None:
+        ensure_folder(out)
+    if generator is not None:
+        check_generator(generator, data, model, count=count, features=features)
     report = Report(
         data=DataSummary.of(data),
         classifier=evaluate_classifier(model, data, run=classifier_run),

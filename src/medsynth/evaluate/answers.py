@@ -14,8 +14,8 @@ Every rule compares with what real images get at the same size, so that it does 
   are not known a gain or a loss is yellow: images of one patient are alike, and the interval takes them for many.
 * **Privacy**, do they give a patient away? Red: an image is flagged as a copy, C_T is below -3 while its control is
   not, or the low end of the membership AUC is above 0.6 and above its control by 0.1. Yellow: that low end is above 0.5
-  and above its control, or fewer images are authentic than of the control, by more than chance (95 %) allows. Else
-  green.
+  and above its control, or fewer images are authentic than of the control, by more than chance (95 %) allows, or
+  held-out images equal training images, so that the distance of a copy was measured without them. Else green.
 
 A question whose numbers could not be computed has no light, and says why.
 """
@@ -192,9 +192,23 @@ def _privacy(report: PrivacyReport) -> Answer:
             f"of the {report.part} part allow. That is no proof of anonymity."
         )
         found.append(("green", quiet))
+    if report.duplicates:
+        found.append(("yellow", _doubled(report)))
     # "none" is no verdict, though it is the last of the lights.
     found.sort(key=lambda verdict: -1 if verdict[0] == "none" else LIGHTS.index(verdict[0]), reverse=True)
     return _worst("privacy", iter(found))
+
+
+def _doubled(report: PrivacyReport) -> str:
+    without = (
+        "how near a copy is was measured without them"
+        if report.duplicates < report.held_out
+        else "none is left to measure by how near a copy is, and only exact copies were looked for"
+    )
+    return (
+        f"{report.duplicates:,} of {report.held_out:,} images of the {report.part} part are training images too (or "
+        f"cannot be told from one), so {without}. Mend the split; medsynth dataset audit names them."
+    )
 
 
 def _judge_copying(row: PrivacyRow, _: int) -> Verdict | None:

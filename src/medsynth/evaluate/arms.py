@@ -1,4 +1,7 @@
-"""Which images each arm of the utility question learns from."""
+"""Which images each arm of the utility question learns from.
+
+Augmented images of patients whom a draw left out would bring these back, so they take no part in it.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from medsynth.evaluate.augmented import Augmented
     from medsynth.evaluate.sides import Side
 
 __all__ = ["Plan", "drawn", "plans"]
@@ -37,13 +41,13 @@ class Plan:
     tests: tuple[str, ...] = ("real",)
 
 
-def plans(train: Side, made: Side, augmented: Side | None, seeds: int) -> Iterator[Plan]:
+def plans(train: Side, made: Side, augmented: Augmented | None, seeds: int) -> Iterator[Plan]:
     """Real images alone first, because the others are compared with them.
 
     Args:
         train: Real images; every seed draws its own of them, the same for every plan.
         made: Generated images.
-        augmented: Augmented images, if they compete.
+        augmented: Augmented training images, if they compete.
         seeds: Training draws.
     """
     real = [drawn(train, seed) for seed in range(seeds)]
@@ -55,7 +59,8 @@ def plans(train: Side, made: Side, augmented: Side | None, seeds: int) -> Iterat
         rows = [np.append(one, other[:added]) for one, other in zip(real, fake, strict=True)]
         yield Plan(name="real + generated", rows=rows, real=len(train), added=added)
     if augmented is not None:
-        more = [len(train) + len(made) + _shuffled(len(augmented), seed) for seed in range(seeds)]
+        start = len(train) + len(made)
+        more = [start + _of_drawn(augmented.sources, rows, seed) for seed, rows in enumerate(real)]
         rows = [np.append(one, other) for one, other in zip(real, more, strict=True)]
         yield Plan(name="real + augmented", rows=rows, real=len(train), added=len(augmented))
 
@@ -72,6 +77,17 @@ def _drawn_rows(side: Side, seed: int) -> Iterator[NDArray[np.int64]]:
         members = [own[units == unit] for unit in np.unique(units)]
         words = np.random.Philox(key=np.array([seed, label], np.uint64)).random_raw(len(members))
         yield np.concatenate([members[word % len(members)] for word in words.tolist()])
+
+
+def _of_drawn(sources: NDArray[np.int64], rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """As many augmented images as there are, those of drawn training rows in turns; none where none is of such a row.
+
+    >>> _of_drawn(np.array([0, 1, 2, 0]), np.array([0, 0, 3]), seed=0).tolist()
+    [0, 3, 0, 3]
+    """
+    order = _shuffled(len(sources), seed)
+    own = order[np.isin(sources[order], rows)]
+    return np.resize(own, len(sources)) if len(own) else own
 
 
 def _shuffled(count: int, seed: int) -> NDArray[np.int64]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from medsynth.evaluate.augmented import Augmented
     from medsynth.evaluate.sides import HeldOut, Side
     from medsynth.plugins import MetricInput
 
@@ -49,7 +50,7 @@ def assess(
     *,
     space: str,
     part: HeldOut = "validation",
-    augmented: Side | None = None,
+    augmented: Augmented | None = None,
     learner: Learner | None = None,
     resampling: Resampling = RESAMPLING,
 ) -> Assessment:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from medsynth.infer import Classifier, Sampler
     from medsynth.progress import OnProgress
 
-__all__ = ["COLUMNS", "GeneratorReport", "evaluate_generator"]
+__all__ = ["COLUMNS", "GeneratorReport", "check_generator", "evaluate_generator"]
 
 COLUMNS = 8
 """Images of each class in a grid."""
@@ -97,6 +97,32 @@ class GeneratorReport:
         }
 
 
+def check_generator(
+    sampler: Sampler, data: Dataset, classifier: Classifier, *, count: int, features: FeatureNetwork | None
+) -> FeatureNetwork:
+    """Refuse what :func:`evaluate_generator` cannot evaluate, before any work; return the network that measures.
+
+    Args:
+        sampler: A loaded generator.
+        data: The data set that it learned from.
+        classifier: Judges its images.
+        count: How many images.
+        features: The network, if it is not the classifier.
+
+    Raises:
+        ArtifactError: The classifier has no features and no other network is given.
+        ConfigError: ``count`` is too small.
+        DataError: The classes of generator, classifier and data are not the same, or there is no training part.
+    """
+    classes = sampler.classes
+    if count < COLUMNS * len(classes):
+        raise ConfigError(f"count must be at least {COLUMNS} for each of {len(classes)} classes. Got {count}.")
+    class_indices(data.labels[:0], classes, classifier, sampler.path.name)
+    class_indices(data.labels[:0], data.classes, sampler, data.source)
+    data.part("train")
+    return features or FeatureNetwork.of(classifier)
+
+
 def evaluate_generator(
     sampler: Sampler,
     data: Dataset,
@@ -140,12 +166,8 @@ def evaluate_generator(
         ConfigError: ``count`` is too small.
         DataError: The classes of generator, classifier and data are not the same, or there is no training part.
     """
+    network = check_generator(sampler, data, classifier, count=count, features=features)
     classes = sampler.classes
-    if count < COLUMNS * len(classes):
-        raise ConfigError(f"count must be at least {COLUMNS} for each of {len(classes)} classes. Got {count}.")
-    class_indices(data.labels[:0], classes, classifier, sampler.path.name)
-    class_indices(data.labels[:0], data.classes, sampler, data.source)
-    network = features or FeatureNetwork.of(classifier)
     images, labels, probabilities, vectors = [], [], [], []
     for start in range(0, count, _BLOCK):
         size = min(_BLOCK, count - start)

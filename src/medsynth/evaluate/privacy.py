@@ -89,6 +89,7 @@ class PrivacyReport:
         rows: Numbers, those that failed too.
         lookalikes: The nearest pairs, copies first.
         copies: Generated images that were flagged in either space.
+        duplicates: Held-out images that equal a training image in either space; limits were measured without them.
         part: Which part was held out.
         train: Training images.
         held_out: Images of that part.
@@ -97,6 +98,7 @@ class PrivacyReport:
     rows: tuple[PrivacyRow, ...]
     lookalikes: tuple[Lookalike, ...]
     copies: int
+    duplicates: int
     part: HeldOut
     train: int
     held_out: int
@@ -108,6 +110,7 @@ class PrivacyReport:
             "train": self.train,
             "held_out": self.held_out,
             "copies": self.copies,
+            "duplicates": self.duplicates,
             "rows": [row.to_dict() for row in self.rows],
             "lookalikes": [each.to_dict() for each in self.lookalikes],
         }
@@ -125,7 +128,7 @@ def examine_privacy(train: Side, held_out: Side, made: Side, *, space: str, part
     """
     rows: list[PrivacyRow] = []
     pairs: list[Lookalike] = []
-    flagged = np.zeros(len(made), bool)
+    flagged, doubled = np.zeros(len(made), bool), np.zeros(len(held_out), bool)
     first, second = halves(held_out)
     views: dict[str, Callable[[Side], NDArray[np.float32]]] = {
         PIXELS: lambda side: thumbnails(side.images),
@@ -141,6 +144,7 @@ def examine_privacy(train: Side, held_out: Side, made: Side, *, space: str, part
             rows.append(PrivacyRow(name="distance", space=name, error=_line(error)))
         else:
             flagged |= copies.flagged
+            doubled |= copies.duplicates
             apart = float(np.median(copies.held_out))
             rows.append(PrivacyRow(name="distance", space=name, estimate=_median(copies.distances), control=apart))
             pairs += _lookalikes(copies, name, train, made)
@@ -151,6 +155,7 @@ def examine_privacy(train: Side, held_out: Side, made: Side, *, space: str, part
         rows=tuple(rows),
         lookalikes=tuple(chosen),
         copies=int(flagged.sum()),
+        duplicates=int(doubled.sum()),
         part=part,
         train=len(train),
         held_out=len(held_out),

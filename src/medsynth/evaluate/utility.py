@@ -3,6 +3,10 @@
 Each seed draws real training units (patients where known) with replacement, the same for every arm, and which generated
 images are added. An arm with more images does not take more or larger steps: that is the learner's duty. The gain over
 real images alone is paired (one training draw, one test draw, two arms); see :mod:`medsynth.evaluate.paired`.
+
+The gain is an upper bound: a draw leaves about a third of the patients out, but the generator learned from all of them,
+so its images can bring back what the draw took. Only a generator trained on each draw anew would mend that. Augmented
+images are those of the drawn training images alone.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from medsynth.metrics.bootstrap import RESAMPLING, Resampling
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from medsynth.evaluate.augmented import Augmented
     from medsynth.evaluate.learners import Learner
     from medsynth.evaluate.sides import HeldOut
 
@@ -102,7 +107,7 @@ def measure_utility(
     *,
     learner: Learner,
     part: HeldOut,
-    augmented: Side | None = None,
+    augmented: Augmented | None = None,
     seeds: int = SEEDS,
     resampling: Resampling = RESAMPLING,
 ) -> UtilityReport:

@@ -33,7 +33,7 @@ class Copies:
         nearest: Index of the nearest training row, int64 (m,).
         distances: To it, Euclidean, float64 (m,).
         held_out: The same distances of the held-out rows, float64 (k,).
-        limit: At this distance, or below it, a row is flagged.
+        limit: At this distance, or below it, a row is flagged; 0 where every held-out row equals a training row.
     """
 
     nearest: NDArray[np.int64]
@@ -46,13 +46,19 @@ class Copies:
         """Which rows are, (m,)."""
         return self.distances <= self.limit
 
+    @property
+    def duplicates(self) -> NDArray[np.bool_]:
+        """Which held-out rows equal a training row and had no part in the limit, (k,)."""
+        return np.equal(self.held_out, 0)
+
 
 def find_copies(train: Any, held_out: Any, made: Any) -> Copies:
     """Generated rows that are nearer to a training row than rows of other patients ever are.
 
     The limit is half of the distance that 1 % of the held-out rows do not exceed (the smallest one, of fewer than 100).
     In d dimensions a row that is no copy gets below half a distance about 2^d times less often, so the test stays quiet
-    on held-out rows; a copy is at distance 0 and is found whatever the limit.
+    on held-out rows; a copy is at distance 0 and is found whatever the limit. Held-out rows that equal a training row
+    are a defect of the split and no yardstick: the limit is measured without them.
 
     Args:
         train: (n, d).
@@ -66,11 +72,12 @@ def find_copies(train: Any, held_out: Any, made: Any) -> Copies:
     _, others = check_pair(train, held_out)
     near, apart = (nearest_neighbours(rows, real, 1) for rows in (candidates, others))
     held = np.sqrt(apart.squared[:, 0])
+    fresh = held[held > 0]
     return Copies(
         nearest=near.indices[:, 0],
         distances=np.sqrt(near.squared[:, 0]),
         held_out=held,
-        limit=_NEARER * float(np.quantile(held, _LOWEST, method="lower")),
+        limit=_NEARER * float(np.quantile(fresh, _LOWEST, method="lower")) if len(fresh) else 0.0,
     )
 
 

@@ -33,7 +33,8 @@ class Roc:
         fpr: False positive rates (1 - specificity), ascending from 0 to 1, (k,).
         tpr: True positive rates (sensitivity), (k,).
         thresholds: Score at or above which a row is called positive, (k,); the first is infinity (nothing is).
-        band_low: 2.5 % percentile of the resampled true positive rates at :data:`GRID`, (101,), or ``None``.
+        band_low: 2.5 % percentile of the resampled true positive rates at :data:`GRID`, (101,), or ``None``
+            where there is but one unit, or fewer than half of the resamples have a curve.
         band_high: 97.5 % percentile.
     """
 
@@ -98,7 +99,12 @@ def roc_band(fpr: NDArray[np.float64], tpr: NDArray[np.float64]) -> NDArray[np.f
 
     Reading at fixed false positive rates is vertical averaging (Fawcett, Pattern Recognition Letters 2006).
     """
-    return np.stack([np.interp(GRID, x, y) for x, y in zip(fpr, tpr, strict=True)])
+    # Reading at rates that are NaN gives numbers that mean nothing.
+    defined = np.isfinite(fpr).all(axis=1) & np.isfinite(tpr).all(axis=1)
+    read = np.full((len(fpr), len(GRID)), np.nan)
+    for line in np.flatnonzero(defined):
+        read[line] = np.interp(GRID, fpr[line], tpr[line])
+    return read
 
 
 def youden_threshold(positive: NDArray[np.bool_], scores: NDArray[np.floating[Any]]) -> float:

@@ -98,6 +98,8 @@ def _roc(rows: Rows, index: int, resampling: Resampling) -> Roc | None:
     (fpr,), (tpr,), thresholds = roc_curve(positive, scores, np.ones((1, len(rows))))
     bands = [roc_band(*roc_curve(positive, scores, weights)[:2]) for weights in resample(rows, resampling)]
     low, high = percentiles(np.concatenate(bands)) if bands else (None, None)
+    if low is not None and np.isnan(low).any():
+        low, high = None, None
     # Points on a straight run add nothing to the curve.
     corners = np.concatenate([[True], (abs(np.diff(fpr, 2)) + abs(np.diff(tpr, 2)) > 1e-12), [True]])
     return Roc(fpr=fpr[corners], tpr=tpr[corners], thresholds=thresholds[corners], band_low=low, band_high=high)

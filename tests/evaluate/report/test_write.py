@@ -196,17 +196,36 @@ def test_an_optimistic_validation_is_told(report):
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_validation_numbers_are_called_optimistic(report):
-    said = "measured on the images that chose the epoch and the threshold"
-    model = replace(report.classifier.model, validation={"accuracy": 0.7})
+@pytest.mark.parametrize(
+    ("threshold", "temperature", "chosen"),
+    [
+        (0.4, 1.5, "the calibration and the threshold (and the epoch, where one was chosen)"),
+        (None, 1.5, "the calibration (and the epoch, where one was chosen)"),
+        (0.4, None, "the threshold (and the epoch, where one was chosen)"),
+        (None, None, "the epoch, where one was chosen"),
+    ],
+)
+def test_validation_numbers_are_called_optimistic(report, threshold, temperature, chosen):
+    note = f"Validation: measured on the images that chose {chosen}, so slightly optimistic."
+    model = replace(report.classifier.model, validation={"accuracy": 0.7}, threshold=threshold, temperature=temperature)
     overall = dict(report.classifier.scores.overall)
     overall["accuracy"] = replace(overall["accuracy"], value=0.7, low=0.6, high=0.8)
     scores = replace(report.classifier.scores, overall=overall)
     text = Page(render_page(replace(report, classifier=replace(report.classifier, model=model, scores=scores)))).text
-    assert said in text
-    assert "70.0 % (slightly optimistic, because epoch and threshold were chosen on the same images), in line" in text
+    assert note in text
+    assert f"70.0 % (slightly optimistic, because the same images chose {chosen}), in line with the test" in text
     bare = replace(report.classifier, model=replace(report.classifier.model, validation={}))
-    assert said not in Page(render_page(replace(report, classifier=bare, generator=None))).text
+    without = Page(render_page(replace(report, classifier=bare, generator=None))).text
+    assert "measured on the images that chose" not in without
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_held_out_images_that_are_training_images_are_told(report):
+    said = "images equal a training image. Limits for copies were measured without them"
+    assert said not in Page(render_page(report)).text
+    private = replace(report.generator.privacy, duplicates=2)
+    text = Page(render_page(replace(report, generator=replace(report.generator, privacy=private)))).text
+    assert f"2 of these {private.held_out} {said}" in text
 
 
 @pytest.mark.usefixtures("undrawn")

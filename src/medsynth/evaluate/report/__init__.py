@@ -30,8 +30,9 @@
     :class:`~medsynth.evaluate.features.FeatureSpace` in which distances were measured, ``class_distance`` (``kid``
     between the real classes), ``answers`` (``question``, ``light``, ``sentence``), ``utility``
     (:class:`~medsynth.evaluate.utility.UtilityReport`) and ``privacy``: ``part``, ``train`` and ``held_out`` (counts),
-    ``copies`` (how many), ``rows`` (:class:`~medsynth.evaluate.privacy.PrivacyRow`) and ``lookalikes`` (``index`` of
-    the generated image, ``name`` of the training image, ``space``, ``nearness``, ``copy``)
+    ``copies`` (how many), ``duplicates`` (held-out images that equal a training image), ``rows``
+    (:class:`~medsynth.evaluate.privacy.PrivacyRow`) and ``lookalikes`` (``index`` of the generated image, ``name`` of
+    the training image, ``space``, ``nearness``, ``copy``)
 
 * ``references``: ``label``, ``note``, ``classifier`` and ``generator`` (metric -> value)
 * ``provenance``: ``versions``, ``hardware``, ``plugins_left_out``

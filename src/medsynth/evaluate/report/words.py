@@ -8,9 +8,21 @@ from typing import TYPE_CHECKING
 from medsynth.evaluate.report.blocks import Cell
 
 if TYPE_CHECKING:
+    from medsynth.evaluate.subjects import ModelSummary
     from medsynth.metrics import Estimate, Scores
 
-__all__ = ["count", "estimate_cell", "explain", "interval", "join", "number", "percent", "title", "unit"]
+__all__ = [
+    "chosen_by_validation",
+    "count",
+    "estimate_cell",
+    "explain",
+    "interval",
+    "join",
+    "number",
+    "percent",
+    "title",
+    "unit",
+]
 
 _TITLES = {
     "loss": "Loss (log-loss)",
@@ -69,6 +81,13 @@ def explain(metric: str, positive: str | None) -> str:
         "balanced_accuracy": "accuracy as if every class were equally frequent",
     }
     return texts[metric]
+
+
+def chosen_by_validation(model: ModelSummary) -> str:
+    """What validation images decided of a classifier. Its file does not say whether the epoch was among it."""
+    given = {"the calibration": model.temperature, "the threshold": model.threshold}
+    chosen = join([name for name, value in given.items() if value is not None])
+    return f"{chosen} (and the epoch, where one was chosen)" if chosen else "the epoch, where one was chosen"
 
 
 def number(value: float | None, digits: int = 3) -> str:

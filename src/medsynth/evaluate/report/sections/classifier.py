@@ -17,6 +17,7 @@ from medsynth.evaluate.report.sections.tables import (
     results_table,
     roc_picture,
 )
+from medsynth.evaluate.report.words import chosen_by_validation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,8 +35,8 @@ def classifier_section(report: Report, classifier: ClassifierReport) -> Section:
     columns += [(reference.label, reference.classifier) for reference in report.references]
     notes = [f"{each.label}: {each.note}" for each in report.references if each.note and each.classifier]
     if classifier.model.validation:
-        chose = "the epoch" if classifier.model.threshold is None else "the epoch and the threshold"
-        notes.insert(0, f"Validation: measured on the images that chose {chose}, so slightly optimistic.")
+        chosen = chosen_by_validation(classifier.model)
+        notes.insert(0, f"Validation: measured on the images that chose {chosen}, so slightly optimistic.")
     blocks: list[Block] = [
         results_table(scores, classes, columns, caption="Results on the test part", head="Test", notes=notes),
         confusion_table(scores, classes, caption="Confusion matrix of the test part", row="True class"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medsynth.evaluate.privacy import PIXELS
-from medsynth.evaluate.report.blocks import Block, Cell, Picture, Pictures, Section, Table, photo, text
+from medsynth.evaluate.report.blocks import Block, Cell, Picture, Pictures, Points, Section, Table, photo, text
 from medsynth.evaluate.report.words import count, estimate_cell, number
 
 if TYPE_CHECKING:
@@ -38,6 +38,12 @@ def privacy_section(generator: GeneratorReport) -> Section:
             "nothing else is said.",
         )
     ]
+    if report.duplicates:
+        told = (
+            f"{report.duplicates:,} of these {report.held_out:,} images equal a training image. Limits for copies were "
+            "measured without them; the control of copies counts them."
+        )
+        blocks.append(Points((told,), warns=True))
     for space in dict.fromkeys(row.space for row in report.rows):
         where = f"in {space}" if space not in {None, PIXELS} else "in pixels, at most 32 x 32" if space else ""
         caption = f"Nearness to training images, {where}" if where else "What the classifier gives away"

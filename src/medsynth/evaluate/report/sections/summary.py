@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from medsynth.evaluate.report.blocks import Block, Lamp, Lights, Section, Text, Tile, Tiles
-from medsynth.evaluate.report.words import count, interval, join, number, percent, unit
+from medsynth.evaluate.report.words import chosen_by_validation, count, interval, join, number, percent, unit
 from medsynth.metrics import Estimate
 
 if TYPE_CHECKING:
@@ -113,10 +113,9 @@ def _validation_sentence(report: ClassifierReport) -> Iterator[str]:
     before, now = report.model.validation.get("accuracy"), report.scores.overall["accuracy"]
     if not isinstance(before, int | float) or now.low is None or now.high is None:
         return
-    chosen = "epoch was" if report.model.threshold is None else "epoch and threshold were"
     said = (
-        f"On the validation part the accuracy was {percent(before)} (slightly optimistic, because {chosen} chosen on "
-        "the same images)"
+        f"On the validation part the accuracy was {percent(before)} (slightly optimistic, because the same images "
+        f"chose {chosen_by_validation(report.model)})"
     )
     if before > now.high:
         yield (

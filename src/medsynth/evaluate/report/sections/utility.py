@@ -21,7 +21,8 @@ def utility_section(generator: GeneratorReport) -> Section:
         f"Means of {report.seeds} draws of the training images, the same in every row. More images do not make more or "
         "larger steps. Gain: over real images alone, paired; its "
         "interval and p-value (two-sided, of no gain) are a bootstrap over test images, or patients where known, and "
-        "draws."
+        "draws. It is an upper bound for generated images: their generator learned from every training image, those "
+        "that a draw leaves out included."
     )
     on = "" if report.space is None else f" on {report.space}"
     blocks: list[Block] = [
