@@ -31,6 +31,8 @@ def test_settings_are_sorted_from_plugin_options():
         ({"options": 5}, "a table of the plugin's options"),
         ({"channels": 2}, "1 or 3"),
         ({"learning_rate": 0}, "above 0"),
+        ({"cache_gb": float("inf")}, "finite"),
+        ({"cache_gb": -1.0}, "at least 0"),
         ({"augmentation": 1}, "true or false"),
         ({"class_weight": "heavy"}, "'balanced' or 'none'"),
     ],
@@ -74,5 +76,9 @@ def test_a_configuration_file_explains_what_it_may_hold(tmp_path):
         read_toml(path)
     with pytest.raises(ConfigError, match="cannot be read"):
         read_toml(tmp_path / "absent.toml")
+    for wrong in ("reference = [1]", 'reference = [{label = "a"}, "b"]'):
+        path.write_text(wrong)
+        with pytest.raises(ConfigError, match=r"reference must hold tables, .* Got (1|'b') in its place"):
+            read_toml(path)
     path.write_text("[classifier]\nepochs = 1\n")
     assert read_toml(path) == {"classifier": {"epochs": 1}, "generator": {}, "reference": []}

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import importlib
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,8 +11,9 @@ from sklearn.metrics import roc_auc_score
 import medsynth
 from medsynth.cross_validation import _in_order_of_input, _mean
 from medsynth.dataset import load_dataset
-from medsynth.errors import ConfigError
-from medsynth.metrics import Estimate, Rows
+from medsynth.errors import ConfigError, DataError
+from medsynth.metrics import Estimate, Rows, score
+from medsynth.metrics.bootstrap import RESAMPLING
 
 TINY = {
     "image_size": 32,
@@ -68,3 +71,50 @@ def test_a_metric_that_one_repetition_lacks_is_not_averaged():
 def test_numbers_that_cannot_be(phantom, tmp_path):
     with pytest.raises(ConfigError, match="folds must be from 2 to 24"):
         medsynth.cross_validate(load_dataset(phantom), out=tmp_path, folds=25, **TINY)
+
+
+@pytest.fixture
+def trained_at_once(monkeypatch):
+    """Training, export and loading that take no time: every image is called by its own class."""
+
+    def train(data, *, out, **_):
+        return data
+
+    def load(data, **_):
+        def predict(part):
+            return SimpleNamespace(names=part.names, probabilities=np.eye(2)[part.labels], threshold=0.5)
+
+        return SimpleNamespace(predict=predict)
+
+    monkeypatch.setattr("medsynth.train.train_classifier", train)
+    module = importlib.import_module("medsynth.export")  # medsynth.export is the function.
+    monkeypatch.setattr(module, "export", lambda run, path: run)
+    monkeypatch.setattr("medsynth.infer.load.load_classifier", load)
+
+
+def test_intervals_are_made_for_repetitions_only(phantom, tmp_path, monkeypatch, trained_at_once):
+    resamples = []
+
+    def counted(rows, resampling=RESAMPLING):
+        resamples.append(resampling.resamples)
+        return score(rows, resampling)
+
+    monkeypatch.setattr("medsynth.cross_validation.score", counted)
+    result = medsynth.cross_validate(phantom, out=tmp_path, folds=2)
+    assert resamples == [0, 0, 1000]
+    assert [fold.metrics["accuracy"] for fold in result.folds] == [1, 1]
+    assert result.metrics["accuracy"] == Estimate(1, 1, 1)
+    assert sorted(path.name for path in tmp_path.rglob("split.csv")) == ["split.csv"] * 2
+
+
+def test_a_split_that_is_refused_does_not_replace_that_of_the_run(phantom, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise DataError("was trained on other images")
+
+    monkeypatch.setattr("medsynth.train.train_classifier", refuse)
+    split = tmp_path / "repeat-0-fold-0" / "split.csv"
+    split.parent.mkdir()
+    split.write_text("that of the run")
+    with pytest.raises(DataError, match="other images"):
+        medsynth.cross_validate(phantom, out=tmp_path, folds=2)
+    assert split.read_text() == "that of the run"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import sklearn
 from PIL import Image
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score, cross_validate
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -85,6 +87,21 @@ def test_labels_that_sort_otherwise_as_text(bright):
     assert made._served().metadata.positive == "-9"
 
 
+@pytest.mark.parametrize("labels", [[-1, 1], [1, 10], ["b-10", "b-9"], ["a", "b"]])
+def test_the_positive_class_is_the_last_of_classes_(bright, monkeypatch, labels):
+    """Also where numbers in text are ordered otherwise by the rest of medsynth: -1 after 1, 9 before 10."""
+
+    def asked(data, **_):
+        raise InterruptedError(data.positive)
+
+    monkeypatch.setattr("medsynth.train.train_classifier", asked)
+    images, named = bright
+    made = estimator()
+    with pytest.raises(InterruptedError) as caught:
+        made.fit(images, np.array(labels)[(named == "dark").astype(int)])
+    assert str(caught.value) == str(made.classes_[-1]) == str(labels[1])
+
+
 def test_not_fitted():
     for ask in ("predict", "predict_proba"):
         with pytest.raises(NotFittedError):
@@ -135,6 +152,33 @@ def test_grid_search(bright):
     search = GridSearchCV(estimator(), {"learning_rate": [1e-4, 1e-3]}, cv=2, error_score="raise").fit(*bright)
     assert search.best_params_["learning_rate"] in {1e-4, 1e-3}
     assert search.predict(bright[0]).shape == (48,)
+
+
+def test_groups_reach_fit_within_a_search(bright, monkeypatch):
+    """As the how-to says; a fit that does not get them may validate on patients that it trains on."""
+    images, labels = bright
+    groups = np.array([f"patient {index // 4}" for index in range(len(images))])
+    fitted_with = []
+
+    @functools.wraps(MedsynthClassifier.fit)
+    def fit(self, X, y, sample_weight=None, groups=None):
+        fitted_with.append(None if groups is None else set(groups))
+        return self
+
+    monkeypatch.setattr(MedsynthClassifier, "fit", fit)
+    options = {"cv": GroupKFold(2), "scoring": lambda *_: 0.5, "error_score": "raise"}
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = estimator().set_fit_request(groups=True)
+        GridSearchCV(model, {"epochs": [1, 2]}, **options).fit(images, labels, groups=groups)
+        one, other, *rest = fitted_with
+        assert one
+        assert one.isdisjoint(other)
+        assert one | other == set(groups)
+        assert rest == [one, other, one | other]  # The second candidate, and the best one on all images.
+        for ask in (cross_val_score, cross_validate):
+            fitted_with.clear()
+            ask(model, images, labels, params={"groups": groups}, **options)
+            assert fitted_with == [one, other]
 
 
 def test_pipeline(bright):

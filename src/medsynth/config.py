@@ -143,7 +143,7 @@ class ClassifierConfig(_Config):
     class_weight: Literal["balanced", "none"] = "balanced"
     sensitivity: float | None = field(default=None, metadata={"above": 0, "at_most": 1})
     views: int = field(default=8, metadata={"at_least": 1, "at_most": 1000})
-    cache_gb: float = field(default=4.0, metadata={"at_least": 0})
+    cache_gb: float = field(default=4.0, metadata={"at_least": 0, "below": math.inf})
     cache: str | None = None
     frozen_precision: Literal["auto", "bfloat16", "float32"] = "auto"
     training_precision: Literal["auto", "bfloat16", "float32"] = "auto"
@@ -229,7 +229,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         ``classifier`` and ``generator`` (tables, empty where absent) and ``reference`` (a list of tables).
 
     Raises:
-        ConfigError: The file is missing or not TOML, or has another table.
+        ConfigError: The file is missing or not TOML, has another table, or ``reference`` holds something else.
     """
     try:
         tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -244,4 +244,8 @@ def read_toml(path: str | Path) -> dict[str, Any]:
                 f"{path}: may only hold the tables [classifier], [generator] and [[reference]]. "
                 f"Got '{name}'.{did_you_mean(name, known)}"
             )
+    if other := [entry for entry in tables.get("reference", []) if not isinstance(entry, dict)]:
+        raise ConfigError(
+            f"{path}: reference must hold tables, each below a line [[reference]]. Got {other[0]!r} in its place."
+        )
     return known | tables

@@ -14,12 +14,16 @@ from medsynth.config import ClassifierConfig
 from medsynth.dataset import Dataset, fold_datasets, load_dataset
 from medsynth.dataset.folds import block_names
 from medsynth.metrics import Estimate, Rows, score
+from medsynth.metrics.bootstrap import Resampling
 from medsynth.outputs import ensure_folder, write_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["CrossValidation", "FoldScore", "cross_validate"]
+
+_POINTS = Resampling(resamples=0)
+"""Of a single fold the values alone are kept, so no intervals are made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,9 +123,10 @@ def cross_validate(
     single = []
     for fold in fold_datasets(data, folds=folds, repeats=repeats, seed=seed):
         place = ensure_folder(folder / f"repeat-{fold.repeat}-fold-{fold.index}")
-        fold.data.to_csv(place / "split.csv")
         chosen = replace(config, seed=config.seed + fold.repeat)
         run = train_classifier(fold.data, out=place / "run", config=chosen, resume=True)
+        # Only now: a run that stands there with another split has refused this one.
+        fold.data.to_csv(place / "split.csv")
         model = load_classifier(export(run, place / "classifier.onnx"), device=device)
         told = model.predict(fold.data.part("test"))
         names = list(told.names)
@@ -133,7 +138,7 @@ def cross_validate(
             groups=[units[name] for name in names],
         )
         pooled[fold.repeat].append((rows, told.probabilities, names))
-        metrics = {name: estimate.value for name, estimate in score(rows).overall.items()}
+        metrics = {name: estimate.value for name, estimate in score(rows, _POINTS).overall.items()}
         single.append(FoldScore(repeat=fold.repeat, index=fold.index, images=len(names), metrics=metrics))
     repeated = [score(_pool(parts, data, label, units)).overall for parts in pooled.values()]
     result = CrossValidation(

@@ -192,7 +192,7 @@ class MedsynthClassifier(ClassifierMixin, BaseEstimator):
             classes=classes,
             groups=patients,
             split=tuple(split_rows(rows, patients, fractions, seed=self.random_state)),
-            positive=classes[-1] if self.positive is None else str(self.positive),
+            positive=named[-1] if self.positive is None else str(self.positive),
             source="arrays",
         )
 

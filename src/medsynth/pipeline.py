@@ -21,10 +21,12 @@ from PIL import Image
 from medsynth.config import ClassifierConfig, GeneratorConfig
 from medsynth.dataset import Dataset, audit_dataset, load_dataset
 from medsynth.evaluate import DataSummary, Reference, Report, evaluate_classifier, evaluate_generator, write_report
+from medsynth.evaluate.generator import COLUMNS
 from medsynth.export import export
 from medsynth.infer import generate_images, load_classifier, load_sampler
 from medsynth.infer.samples import MARK
 from medsynth.outputs import atomic_write, ensure_folder
+from medsynth.plugins import registry
 from medsynth.progress import progress_bar
 from medsynth.train.backend import require_tensorflow
 
@@ -50,6 +52,7 @@ tells the classes apart is still forming. Every image is changed before the disc
 the probability no time to adapt."""
 
 _EVALUATED = 512
+"""Generated images that are judged; more where the classes are so many that each would have fewer than a row."""
 
 
 def run_pipeline(
@@ -82,10 +85,11 @@ def run_pipeline(
     require_tensorflow("Running the whole path")
     from medsynth.train import train_classifier, train_generator
 
+    # Before the classifier trains for hours: a mistyped option of the generator, too.
+    registry().create("backbone", classifier.backbone, classifier.options)
+    registry().create("generator", generator.generator, generator.options)
     folder = ensure_folder(out)
     data = load_dataset(data)
-    with atomic_write(folder / "config.toml") as temporary:
-        temporary.write_text(tomli_w.dumps({"classifier": classifier.to_dict(), "generator": generator.to_dict()}))
     tell(f"Data: {data!r}".replace("<", "").replace(">", ""))
     audit = audit_dataset(data)
     for finding in audit.findings:
@@ -101,6 +105,9 @@ def run_pipeline(
 
     made = train_generator(data, out=folder / "runs" / "generator", config=generator, resume=True)
     tell(f"Generator: {made.outcome['steps']} steps, {made.outcome['seconds']:.0f} s")
+    # Only now: runs that stand there with other settings have refused these, and the file speaks for them.
+    with atomic_write(folder / "config.toml") as temporary:
+        temporary.write_text(tomli_w.dumps({"classifier": classifier.to_dict(), "generator": generator.to_dict()}))
     sampler = load_sampler(export(made, folder / "generator.onnx"))
 
     _forget_images(folder / "generated")
@@ -110,7 +117,8 @@ def run_pipeline(
         tested = evaluate_classifier(model, data, run=trained.folder, on_progress=report)
     tested.predictions.write(folder / "predictions.csv")
     with progress_bar("Judging generated images", "images") as report:
-        judged = evaluate_generator(sampler, data, model, count=_EVALUATED, run=made.folder, on_progress=report)
+        count = max(_EVALUATED, COLUMNS * len(data.classes))
+        judged = evaluate_generator(sampler, data, model, count=count, run=made.folder, on_progress=report)
     result = Report(data=DataSummary.of(data), audit=audit, classifier=tested, generator=judged, references=references)
     write_report(folder, result)
     return result

@@ -90,6 +90,78 @@ def test_memory_that_does_not_suffice_is_a_line(
     assert run(["benchmark", classifier, "--device", "cpu", "--batch-sizes", "4,8", "--out", str(out)]) == 2
 
 
+@pytest.mark.usefixtures("quick")
+def test_a_model_for_which_memory_does_not_suffice_is_a_line(
+    classifier: str,
+    tiny: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    real = OpenModel.run
+
+    def small(self: OpenModel, feeds: Any) -> Any:
+        if self.path.name in huge:
+            raise MemoryRanOutError(f"{self.path}: no memory for it.")
+        return real(self, feeds)
+
+    monkeypatch.setattr(OpenModel, "run", small)
+    big, out = str(tiny.classifier_file(tmp_path / "big.onnx")), tmp_path / "t.json"
+    huge = ["big.onnx"]
+    for models in ([big, classifier], [classifier, big]):
+        out.unlink(missing_ok=True)
+        assert run(["benchmark", *models, "--device", "cpu", "--batch-sizes", "1,2", "--out", str(out)]) == 0
+        assert [model["model"]["file"] for model in measured(out)["models"]] == [Path(classifier).name]
+        assert measured(out)["unmeasured"] == [
+            {"model": "big.onnx", "device": "cpu", "batch_size": size, "reason": "no memory for it."} for size in (1, 2)
+        ]
+        assert "Not measured, big.onnx on cpu, batch 2: no memory for it." in capsys.readouterr().out
+    out.unlink()
+    huge.append(Path(classifier).name)
+    assert run(["benchmark", big, classifier, "--device", "cpu", "--batch-sizes", "1,2", "--out", str(out)]) == 2
+    assert "no memory for it" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_was_measured_before_an_error_is_written(
+    classifier: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken, out = tmp_path / "broken.onnx", tmp_path / "t.json"
+    broken.write_text("junk")
+    sizes = ["--device", "cpu", "--batch-sizes", "1"]
+    assert run(["benchmark", classifier, str(broken), *sizes, "--out", str(out)]) == 2
+    assert [model["model"]["file"] for model in measured(out)["models"]] == [Path(classifier).name]
+    said = capsys.readouterr()
+    assert f"{out}: written." in said.out
+    assert "broken.onnx: onnxruntime cannot load the model" in said.err
+    out.unlink()
+    assert run(["benchmark", str(broken), *sizes, "--out", str(out)]) == 2
+    assert not out.exists()
+
+
+def test_what_cannot_be_is_told_before_the_clock_starts(
+    classifier: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measure(*_: Any, **__: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("medsynth.cli.benchmark._sweep", measure)
+    monkeypatch.setattr("medsynth.cli.benchmark._duel", measure)
+    (tmp_path / "folder.png").mkdir()
+    absent, out = str(tmp_path / "absent.onnx"), ["--out", str(tmp_path / "t.json")]
+    for arguments, said in (
+        ([classifier, absent, *out], "absent.onnx: no such file"),
+        ([classifier, "--vs", absent, *out], "absent.onnx: no such file"),
+        ([classifier, "--out", str(tmp_path)], "must be a file to write, but is a folder"),
+        ([classifier, "--vs", classifier, "--out", str(tmp_path)], "must be a file to write, but is a folder"),
+        ([classifier, "--plot", str(tmp_path / "folder.png"), *out], "must be a file to write, but is a folder"),
+        ([classifier, "--plot", str(Path(classifier) / "t.png"), *out], "must be a folder for the results"),
+    ):
+        assert run(["benchmark", *arguments]) == 2
+        assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("columns", [80, 120])
 @pytest.mark.usefixtures("quick")
 def test_the_table_fits_the_terminal(

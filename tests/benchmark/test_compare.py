@@ -69,6 +69,40 @@ def test_rows_are_matched(tmp_path: Path) -> None:
         compare(write(tmp_path / "c.json", {2: latencies(1)}), b)
 
 
+def serve(path: Path, rates: dict[float, list[float]]) -> Path:
+    """A file of the scenario server."""
+    (model,) = json.loads(write(path, {1: []}).read_text())["models"]
+    (row,) = model.pop("batches")
+    rows = [row | {"scenario": "server", "rate": rate, "latencies_ms": values} for rate, values in rates.items()]
+    path.write_text(json.dumps({"schema": SCHEMA, "models": [model | {"batches": rows}]}))
+    return path
+
+
+def test_rows_of_different_arrival_rates_do_not_match(tmp_path: Path) -> None:
+    slow = serve(tmp_path / "slow.json", {10: latencies(10)})
+    fast = serve(tmp_path / "fast.json", {40: latencies(30)})
+    with pytest.raises(ConfigError, match=r"no row in common .* arrival rate .* --rate"):
+        compare(slow, fast)
+    (row,) = compare(slow, serve(tmp_path / "both.json", {10.0: latencies(10), 40.0: latencies(30)}))
+    assert row.verdict == "same"
+
+
+@pytest.mark.parametrize("missing", ["valid", "reasons", "latencies_ms", "scope"])
+def test_a_row_that_lacks_something_is_told(tmp_path: Path, missing: str) -> None:
+    a = write(tmp_path / "a.json", {1: latencies(10)})
+    content = json.loads(a.read_text())
+    del content["models"][0]["batches"][0][missing]
+    (tmp_path / "b.json").write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match=r"b\.json: is not a file that medsynth benchmark wrote"):
+        compare(a, tmp_path / "b.json")
+
+
+def test_a_row_without_latencies_is_told(tmp_path: Path) -> None:
+    a = write(tmp_path / "a.json", {8: latencies(10)})
+    with pytest.raises(ConfigError, match=r"b\.json: latencies_ms must .* empty for model at batch 8. Measure again"):
+        compare(a, write(tmp_path / "b.json", {8: []}))
+
+
 def test_an_invalid_measurement_is_not_judged(tmp_path: Path) -> None:
     a = write(tmp_path / "a.json", {1: latencies(10)})
     (row,) = compare(a, write(tmp_path / "b.json", {1: latencies(20)}, valid=False))

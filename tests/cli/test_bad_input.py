@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
+from medsynth.cli.infer import _names
 from medsynth.cli.main import run
 
 TRAIN = ["-O", "weights=none", "-O", "width=0.0625", "-O", "batch_norm=true", "--image-size", "32", "--epochs", "1"]
@@ -149,6 +152,54 @@ def test_an_output_folder_that_cannot_be_written_to(fails, classifier_onnx, fold
     if os.geteuid():
         (tmp_path / "locked").mkdir(mode=0o500)
         assert "locked" in fails("infer", classifier_onnx, folder, "--out", tmp_path / "locked" / "p.csv")
+
+
+def test_an_output_that_is_a_folder_is_told_before_the_work(fails, tiny, folder, tmp_path, monkeypatch):
+    def classify(*_, **__):
+        raise AssertionError
+
+    monkeypatch.setattr("medsynth.infer.predict_folder", classify)
+    (tmp_path / "p.csv").mkdir()
+    model = tiny.classifier_file(tmp_path / "c.onnx")
+    said = fails("infer", model, folder, "--out", tmp_path / "p.csv")
+    assert "p.csv: must be a file to write, but is a folder" in said
+
+
+def test_class_names_of_a_model_of_others(fails, tiny, folder, tmp_path):
+    """A list longer than a file name may be is a list still, and a file must be text."""
+    model = tmp_path / "foreign.onnx"
+    onnx.save(tiny.classifier_model(), model)
+    call = ["infer", model, folder, "--out", tmp_path / "p.csv", "--device", "cpu", "--labels"]
+    many = ",".join(f"a class with a long name {index}" for index in range(20))
+    assert "float32[batch, 20]" in fails(*call, many)
+    names = tmp_path / "names.txt"
+    names.write_bytes("grün\nrot\n".encode("latin-1"))
+    assert "names.txt: must be UTF-8 text. Save it again as UTF-8." in fails(*call, names)
+    names.write_text("healthy\nill\n", encoding="utf-8-sig")  # As Windows writes it.
+    assert _names(str(names)) == ("healthy", "ill")
+
+
+@pytest.mark.parametrize(
+    ("number", "cure"),
+    [
+        (errno.ENOSPC, "Free some space or choose another place."),
+        (errno.EDQUOT, "Free some space or choose another place."),
+        (errno.EACCES, "Change who may read or write there, or choose another place."),
+        (errno.EROFS, "Change who may read or write there, or choose another place."),
+    ],
+)
+def test_what_the_system_refuses_is_told_with_its_own_cure(fails, tmp_path, monkeypatch, number, cure):
+    def refuse(*_, **__):
+        raise OSError(number, os.strerror(number), "scans")
+
+    monkeypatch.setattr("medsynth.dataset.load_dataset", refuse)
+    assert fails("dataset", "audit", tmp_path) == f"medsynth: scans: {os.strerror(number)}. {cure}"
+
+
+def test_a_reference_that_is_no_table(fails, tmp_path):
+    (tmp_path / "c.toml").write_text("reference = [1]")
+    said = fails("run", "phantom", "--out", tmp_path / "o", "--config", tmp_path / "c.toml")
+    assert "c.toml: reference must hold tables" in said
 
 
 def test_a_disk_that_fills(fails, folder, tmp_path):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from medsynth.dataset import Skipped, load_dataset
 from medsynth.errors import DataError
+from medsynth.infer import generate_images, load_sampler
 
 ROWS = [f"images/{i}.png,{'covid' if i % 2 else 'normal'}" for i in range(1, 21)]
 
@@ -129,6 +130,39 @@ def test_a_csv_in_a_folder_rules_it(manifest, classes):
     assert len(data) == 20
     (path.parent / "more.csv").write_text(path.read_text())
     refuse(path.parent, "several CSV files", "labels.csv, more.csv", "Name the one")
+
+
+@pytest.fixture
+def shards(tiny, tmp_path):
+    """A folder into which three shards were generated, the last of which overlaps."""
+    sampler = load_sampler(tiny.generator_file(tmp_path / "generator.onnx"), device="cpu")
+    for start, count in ((0, 20), (20, 20), (36, 8)):
+        generate_images(sampler, tmp_path / "shared", count, start=start)
+    return tmp_path / "shared"
+
+
+def test_shards_of_a_generator_in_one_folder_are_one_data_set(shards):
+    data = load_dataset(shards)
+    assert data.source == "shared"
+    assert data.names == tuple(f"{i:08d}.png" for i in range(44))
+    assert data.counts() == {"clear": 22, "opacity": 22}
+    assert not data.skipped
+    assert len(load_dataset(shards / "manifest-00000000-00000020.csv")) == 20
+
+
+def test_shards_that_contradict_each_other_are_told(shards):
+    path = shards / "manifest-00000036-00000044.csv"
+    path.write_text(path.read_text().replace("clear", "opacity"))
+    refuse(shards, "shared: 2 files listed more than once: 00000036.png, 00000038.png")
+    path.write_text("path,label,index,seed,model,synthetic\na.png\n")
+    refuse(shards, f"shared/{path.name}: every row must have 6 cells")
+
+
+def test_shards_beside_another_csv_are_not_mixed_with_it(shards):
+    (shards / "labels.csv").write_text("path,label\n00000001.png,clear\n")
+    refuse(shards, "several CSV files", "labels.csv", "Name the one")
+    (shards / "labels.csv").rename(shards / "manifest-00000050-00000060.csv")  # None of ours, by its columns.
+    refuse(shards, "several CSV files", "Name the one")
 
 
 def test_dicom_files_with_a_csv(tmp_path):

@@ -18,6 +18,7 @@ NOISE = 0.05
 """By how much the speed of one model differs between two runs on one quiet machine, at worst."""
 
 _KEY = ("scenario", "scope", "batch_size")
+_NEEDED = (*_KEY, "latencies_ms", "valid", "reasons")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,9 @@ class Comparison:
 
 
 def compare(a: str | Path, b: str | Path, *, noise: float = NOISE) -> tuple[Comparison, ...]:
-    """Compare two files that ``medsynth benchmark`` wrote, row by row (same scenario, scope and batch size).
+    """Compare two files that ``medsynth benchmark`` wrote, row by row.
+
+    Rows belong together that have the same scenario, arrival rate (``server``), scope and batch size.
 
     The interval resamples stretches of consecutive runs, because neighbours are alike; what differs between whole runs
     it cannot see, hence ``noise``. :func:`medsynth.benchmark.duel.duel` measures that as well.
@@ -76,16 +79,16 @@ def compare(a: str | Path, b: str | Path, *, noise: float = NOISE) -> tuple[Comp
                 found += _rows(model_a, model_b, noise)
     if not found:
         raise ConfigError(
-            f"{a} and {b} have no row in common (same model file, device, scenario and batch size). "
-            "Measure both with the same --scenario and --batch-sizes."
+            f"{a} and {b} have no row in common (same model file, device, scenario, arrival rate and batch size). "
+            "Measure both with the same --scenario, --rate and --batch-sizes."
         )
     return tuple(found)
 
 
 def _rows(a: Mapping[str, Any], b: Mapping[str, Any], noise: float) -> Iterator[Comparison]:
-    others = {tuple(row[key] for key in _KEY): row for row in b["batches"]}
+    others = {_identity(row): row for row in b["batches"]}
     for row in a["batches"]:
-        other = others.get(tuple(row[key] for key in _KEY))
+        other = others.get(_identity(row))
         if other is not None:
             ratio, low, high = ratio_interval(row["latencies_ms"], other["latencies_ms"])
             yield Comparison(
@@ -98,6 +101,11 @@ def _rows(a: Mapping[str, Any], b: Mapping[str, Any], noise: float) -> Iterator[
                 verdict=judge(low, high, noise) if row["valid"] and other["valid"] else "invalid",
                 reasons=tuple(f"{name}: {reason}" for name, r in (("A", row), ("B", other)) for reason in r["reasons"]),
             )
+
+
+def _identity(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What two rows must share: how long an image waits depends on how many arrive."""
+    return *(row[key] for key in _KEY), row.get("rate")
 
 
 def judge(low: float, high: float, noise: float) -> Literal["faster", "same", "slower"]:
@@ -118,11 +126,17 @@ def _read(path: Path) -> list[dict[str, Any]]:
         schema = content["schema"]
         if schema == SCHEMA:
             for model in models:
-                _ = _names(model), [[row[key] for key in (*_KEY, "latencies_ms")] for row in model["batches"]]
+                _ = _names(model), [[row[key] for key in _NEEDED] for row in model["batches"]]
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror or error}).") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path}: is not a file that medsynth benchmark wrote.") from error
     if schema != SCHEMA:
         raise ConfigError(f"{path}: has schema {schema}; this medsynth compares schema {SCHEMA}. Measure again.")
+    for row in (row for model in models for row in model["batches"]):
+        if not row["latencies_ms"]:
+            raise ConfigError(
+                f"{path}: latencies_ms must hold the latency of every timed run. It is empty for {row['scope']} at "
+                f"batch {row['batch_size']}. Measure again."
+            )
     return models

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,17 +42,18 @@ def benchmark(
 
     A sweep: medsynth benchmark fp32.onnx int8.onnx --device cpu,cuda --out timing.json --plot timing.png
     """
-    from medsynth.benchmark import benchmark as measure
     from medsynth.benchmark import working_devices, write_reports
-    from medsynth.errors import CheckFailedError, ConfigError
-    from medsynth.outputs import ensure_folder
-    from medsynth.progress import progress_bar
+    from medsynth.errors import ArtifactError, CheckFailedError, ConfigError
+    from medsynth.outputs import ensure_file
 
     try:
         sizes = [int(part) for part in batch_sizes.split(",")]
     except ValueError:
         raise ConfigError(f"--batch-sizes must be whole numbers separated by commas. Got {batch_sizes!r}.") from None
-    ensure_folder(out.parent)
+    for model in [*models, *([] if vs is None else [vs])]:
+        if not model.is_file():
+            raise ArtifactError(f"{model}: no such file. Give an ONNX file that medsynth export wrote.")
+    ensure_file(out)
     if vs is not None:
         if any((scenario != "offline", images, rate, target_ms, image_size, plot, len(models) > 1, "," in device)):
             raise ConfigError("--vs takes one MODEL, --batch-sizes and one --device only.")
@@ -62,7 +63,7 @@ def benchmark(
         from medsynth.benchmark.plot import check_plot_path
 
         check_plot_path(plot)
-        ensure_folder(plot.parent)
+        ensure_file(plot)
     options: dict[str, Any] = {
         "images": images,
         "scenario": scenario,
@@ -71,22 +72,57 @@ def benchmark(
         "image_size": image_size,
     }
     working, broken = working_devices([name.strip() for name in device.split(",")])
-    reports = []
-    for model in models:
-        for name in working:
-            with progress_bar(f"benchmark {model.name} on {name}", "rows") as report:
-                reports.append(measure(model, sizes, name, **options, on_progress=report))
-    write_reports(reports, out, broken)
-    _show(reports, broken)
+    reports: list[BenchmarkReport] = []
+    unmeasured = list(broken)
+    try:
+        _sweep(models, working, sizes, options, reports, unmeasured)
+    finally:  # An error of a later model, or Ctrl-C, does not take what was measured before.
+        if reports:
+            write_reports(reports, out, unmeasured)
+            _show(reports, unmeasured)
+            typer.echo(f"{out}: written.")
     if plot is not None:
         from medsynth.benchmark.plot import plot_reports
 
         plot_reports(reports, plot)
         typer.echo(f"{plot}: written.")
-    typer.echo(f"{out}: written.")
     wrong = [report for report in reports for row in report.batches if not row.outputs_agree]
     if wrong:
         raise CheckFailedError(f"{wrong[0].facts['model']['file']}: its outputs differ from what they must be.")
+
+
+def _sweep(
+    models: Sequence[Path],
+    devices: Sequence[str],
+    sizes: Sequence[int],
+    options: Mapping[str, Any],
+    reports: list[BenchmarkReport],
+    unmeasured: list[Unmeasured],
+) -> None:
+    """Measure every model on every device, and add what was found to ``reports`` and ``unmeasured``.
+
+    Raises:
+        MemoryRanOutError: For every model, on every device.
+        MedsynthError: As :func:`medsynth.benchmark.benchmark`.
+    """
+    from medsynth.benchmark import Unmeasured
+    from medsynth.benchmark import benchmark as measure
+    from medsynth.errors import MemoryRanOutError
+    from medsynth.progress import progress_bar
+
+    tried = sizes if options["scenario"] == "offline" else (1,)
+    pairs = [(model, device) for model in models for device in devices]
+    for number, (model, device) in enumerate(pairs, 1):
+        try:
+            with progress_bar(f"benchmark {model.name} on {device}", "rows") as report:
+                reports.append(measure(model, sizes, device, **options, on_progress=report))
+        except MemoryRanOutError as error:
+            if not reports and number == len(pairs):
+                raise
+            reason = str(error).removeprefix(f"{model}: ")
+            unmeasured += (
+                Unmeasured(model=model.name, device=device, batch_size=size, reason=reason) for size in tried
+            )
 
 
 def _duel(a: Path, b: Path, sizes: list[int], device: str, out: Path) -> None:
@@ -103,7 +139,7 @@ def _duel(a: Path, b: Path, sizes: list[int], device: str, out: Path) -> None:
     show_verdicts([each.comparison for each in duels])
 
 
-def _show(reports: Sequence[BenchmarkReport], broken: Sequence[Unmeasured]) -> None:
+def _show(reports: Sequence[BenchmarkReport], unmeasured: Sequence[Unmeasured]) -> None:
     """A table for each model and device that fits 80 columns; what spoils a row stands below it."""
     from rich.console import Console
     from rich.table import Table
@@ -138,8 +174,9 @@ def _show(reports: Sequence[BenchmarkReport], broken: Sequence[Unmeasured]) -> N
         for each in report.unmeasured:
             console.print(Text(f"Not measured, batch {each.batch_size}: {each.reason}"))
         console.print(Text(f"Loaded in {report.load_seconds:.2f} s; {_memory(report)}.\n"))
-    for each in broken:
-        console.print(Text(f"Not measured: {each.reason}"))
+    for each in unmeasured:
+        what = "" if each.model is None else f", {each.model} on {each.device}, batch {each.batch_size}"
+        console.print(Text(f"Not measured{what}: {each.reason}"))
     console.print(Text("p90, p99: upper bounds that hold with 99 % confidence; n: too few runs to say."))
 
 

@@ -45,8 +45,10 @@ def infer(
     A model of others: medsynth infer resnet.onnx scans/ --out predictions.csv --labels healthy,ill --scale 0.00392
     """
     from medsynth.infer import load_classifier, predict_folder
+    from medsynth.outputs import ensure_file
     from medsynth.progress import progress_bar
 
+    ensure_file(out)
     foreign = _foreign_facts(labels, scale, mean, image_size)
     classifier = load_classifier(model, device=device, foreign=foreign)
     began = time.monotonic()
@@ -86,11 +88,22 @@ def _names(text: str) -> tuple[str, ...]:
     """From a comma-separated list, or from a text file with a name on each line."""
     from medsynth.errors import ConfigError
 
-    file = Path(text)
-    parts = file.read_text(encoding="utf-8").splitlines() if file.is_file() else text.split(",")
+    try:
+        parts = Path(text).read_text(encoding="utf-8-sig").splitlines() if _is_file(text) else text.split(",")
+    except UnicodeDecodeError:
+        raise ConfigError(f"--labels {text}: must be UTF-8 text. Save it again as UTF-8.") from None
+    except OSError as error:
+        raise ConfigError(f"--labels {text}: cannot be read ({error.strerror or error}).") from error
     names = tuple(part.strip() for part in parts if part.strip())
     if len(names) < 2 or len(set(names)) < len(names):
         raise ConfigError(
             f"--labels must be at least 2 different names, or a file with one on each line. Got {text!r}."
         )
     return names
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # A list longer than a file name may be, for example.
+        return False

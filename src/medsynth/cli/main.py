@@ -36,6 +36,11 @@ __all__ = ["app", "run"]
 
 EXIT_BAD_INPUT, EXIT_INTERNAL, EXIT_INTERRUPTED = 2, 3, 130
 
+_FULL = "Free some space or choose another place."
+_LOCKED = "Change who may read or write there, or choose another place."
+_CURES = {errno.ENOSPC: _FULL, errno.EDQUOT: _FULL, errno.EACCES: _LOCKED, errno.EROFS: _LOCKED}
+"""How to mend what the operating system refuses."""
+
 app = typer.Typer(
     name="medsynth",
     help="Honest classifiers and class-conditional generators for small medical image sets, as ONNX files.\n\n"
@@ -107,9 +112,9 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS}:
+        if error.errno in _CURES:
             where = f"{error.filename}: " if error.filename else ""
-            return _fail(f"{where}{error.strerror}. Free some space or choose another place.", EXIT_BAD_INPUT, debug)
+            return _fail(f"{where}{error.strerror}. {_CURES[error.errno]}", EXIT_BAD_INPUT, debug)
         return _fail_internally(error, debug)
     except Exception as error:
         return _fail_internally(error, debug)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,36 +16,54 @@ from medsynth.errors import DataError
 __all__ = ["find_manifest", "load_manifest", "locate"]
 
 
-def find_manifest(files: Iterable[Path], source: str) -> Path | None:
-    """The one CSV among some files whose header has the columns path and label; ``None`` if there is none.
+_SHARD = re.compile(r"manifest-\d{8,}-\d{8,}\.csv")
+_SHARD_COLUMNS = {"path", "label", "index", "seed", "model", "synthetic"}
+"""Names and columns of the manifests that ``medsynth generate`` leaves in a folder, one for each shard."""
+
+
+def find_manifest(files: Iterable[Path], source: str) -> tuple[Path, ...] | None:
+    """The one CSV among some files whose header has the columns path and label, or all shards of a generator.
+
+    Returns:
+        ``None`` if there is none.
 
     Raises:
-        DataError: Several have.
+        DataError: Several have these columns, and not all are shards.
     """
-    found = [path for path in files if path.suffix.lower() == ".csv" and {"path", "label"} <= set(_peek_header(path))]
-    if len(found) > 1:
+    headers = {path: set(_peek_header(path)) for path in files if path.suffix.lower() == ".csv"}
+    found = {path: header for path, header in headers.items() if {"path", "label"} <= header}
+    shards = [path for path, header in found.items() if _SHARD.fullmatch(path.name) and header >= _SHARD_COLUMNS]
+    if len(found) > 1 and len(shards) < len(found):
         raise DataError(
             f"{source}: several CSV files have the columns path and label: {some(path.name for path in found)}. "
             "Name the one to use."
         )
-    return found[0] if found else None
+    return tuple(found) or None
 
 
-def load_manifest(path: Path, *, source: str | None = None, positive: str | None = None, seed: int = 0) -> Dataset:
-    """Load a CSV (UTF-8, comma-separated, with a header).
+def load_manifest(
+    path: Path | tuple[Path, ...], *, source: str | None = None, positive: str | None = None, seed: int = 0
+) -> Dataset:
+    """Load a CSV (UTF-8, comma-separated, with a header), or several of one folder as if they were one.
 
-    Paths are relative to the CSV's folder, or absolute. Rows whose file is missing are listed in ``skipped``. A column
-    that is blank in every row counts as absent. Names are relative to the CSV's folder where every image lies inside
-    it, else to the deepest folder that holds all images; on several Windows drives they are whole.
+    A row that stands in several of them counts once. Paths are relative to the CSV's folder, or absolute. Rows whose
+    file is missing are listed in ``skipped``. A column that is blank in every row counts as absent. Names are relative
+    to the CSV's folder where every image lies inside it, else to the deepest folder that holds all images; on several
+    Windows drives they are whole.
 
     Raises:
         DataError: Not such a CSV; a needed column is missing; a cell is blank; a path appears twice; no file exists; a
             part has an unknown name; or as :func:`medsynth.dataset.rows.build_dataset`.
     """
-    source = source or path.name
-    table = _read_table(path, source)
+    paths = path if isinstance(path, tuple) else (path,)
+    source = source or paths[0].name
+    if len(paths) == 1:
+        table = _read_table(paths[0], source)
+    else:  # Shards may overlap; within one CSV a row that stands twice is a mistake.
+        shards = (_read_table(each, f"{source}/{each.name}") for each in paths)
+        table = list({tuple(cells.items()): cells for shard in shards for cells in shard}.values())
     # Normalised, not resolved: names follow the links that the user laid out.
-    folder = Path(os.path.normpath(path.absolute().parent))
+    folder = Path(os.path.normpath(paths[0].absolute().parent))
     images = [locate(folder, cells["path"]) for cells in table]
     if repeated := [image.name for image, count in Counter(images).items() if count > 1]:
         raise DataError(

@@ -212,6 +212,12 @@ def _check_same(before: Run, run: Run) -> None:
                 f"{out}: a run can be trained longer, not shorter: it has {length}={before.config.get(length)}. "
                 f"Got {run.config[length]}; choose another --out."
             )
+    # Fine-tuning begins where the epochs end; the checkpoint counts epochs from the start and says nothing of stages.
+    if before.config.get("finetune_epochs", 0) > 0 and before.config["epochs"] != run.config["epochs"]:
+        raise ConfigError(
+            f"{out}: a run with fine-tuning keeps its number of epochs, {before.config['epochs']}. "
+            f"Got {run.config['epochs']}; choose another --out."
+        )
     # An option that is given with its default is the same as one that is not given.
     options = describe_options(registry().get(_KIND[run.task], name))
     defaults = {option.name: option.default for option in options}
