@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import base64
 import json
+import tracemalloc
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +13,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from medsynth.artifact import METADATA_KEY, Check, verify
+from medsynth.artifact import METADATA_KEY, Check, checks, read, verify
 from medsynth.artifact.files import stamp
 from medsynth.errors import ArtifactError
 
@@ -193,13 +196,95 @@ def test_broken_golden(artefact: Path, change: dict[str, Any], said: str) -> Non
     assert said in failed(artefact)["golden outputs"]
 
 
-def test_what_other_layers_refuse_is_a_failed_check(tiny: ModuleType, tmp_path: Path) -> None:
-    """Metadata changed by hand: the hash fails, and what is asked for after it must not end the checks."""
-    for index, change in enumerate([{"count": 0}, {"count": -1}, {"seed": -1}]):
-        for make in (tiny.classifier_file, tiny.generator_file):
-            path = make(tmp_path / f"{index}-{make.__name__}.onnx")
-            restamp(path, lambda model, fields, change=change: fields["golden"].update(change))
-            assert "golden outputs" in failed(path)
+@pytest.mark.parametrize(
+    "change",
+    [{"count": 0}, {"count": -1}, {"count": 65}, {"count": True}, {"seed": -1}, {"tolerance": -1}, {"recipe": [1]}],
+)
+def test_golden_inputs_that_no_export_asks_for_are_a_failed_check(artefact: Path, change: dict[str, Any]) -> None:
+    (name,) = change
+    restamp(artefact, lambda model, fields: fields["golden"].update(change))
+    assert failed(artefact).keys() == {"metadata"}
+    assert f"golden.{name} in the metadata must be" in failed(artefact)["metadata"]
+
+
+def test_golden_outputs_that_unpack_to_more_than_was_promised_are_not_unpacked(
+    tiny: ModuleType, tmp_path: Path
+) -> None:
+    path = tiny.generator_file(tmp_path / "m.onnx")
+    bomb = base64.b64encode(zlib.compress(bytes(2**26), 9)).decode()
+    restamp(path, lambda model, fields: fields["golden"].update(values=bomb))
+    tracemalloc.start()
+    try:
+        assert "cannot be read" in failed(path)["golden outputs"]
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_file_that_breaks_the_contract_is_not_run(tiny: ModuleType, tmp_path: Path) -> None:
+    """Its metadata may ask for inputs of any size."""
+    path = tiny.classifier_file(tmp_path / "m.onnx")
+    restamp(path, lambda model, fields: fields["image"].update(height=10**6, width=10**6))
+    assert failed(path)["golden outputs"] == "not run, because of its inputs and outputs"
+
+
+def test_whatever_a_check_meets_is_a_failed_check(artefact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> str:
+        raise ZeroDivisionError("nobody\nthought of it")
+
+    monkeypatch.setattr(checks, "_check_opset", fail)
+    assert failed(artefact) == {"opset": "the check ended with ZeroDivisionError: nobody thought of it"}
+    assert [check.name for check in verify(artefact)] == NAMES
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"image": [1, 2, 3]},
+        {"image": {"height": 12, "width": 16, "channels": 3, "window": [1]}},
+        {"image": {"height": 1e400, "width": 16, "channels": 3}},
+        {"threshold": 10**400},
+        {"golden": ["phantom"]},
+        {"classes": ["clear", "opa\ud800ty"], "positive": "clear"},
+        {"intended_use": "\udfff"},
+        {"content_hash": "\ud800"},
+        {"content_hash": 5},
+        {"versions": [1]},
+        {"precision": {"name": ["fp32"]}},
+        {"tta": {"moves": []}},
+    ],
+)
+def test_metadata_of_any_kind_are_a_failed_check(artefact: Path, change: dict[str, Any]) -> None:
+    """With escapes and numbers that JSON text can hold and canonical JSON never does."""
+    model = onnx.load(artefact)
+    (entry,) = model.metadata_props
+    entry.value = json.dumps({**json.loads(entry.value), **change})
+    artefact.write_bytes(model.SerializeToString())
+    assert failed(artefact).keys() == {"metadata"}
+    assert failed(artefact)["metadata"].isprintable()
+    with pytest.raises(ArtifactError):
+        read(artefact)
+
+
+@pytest.mark.parametrize("depth", [400, 900, 5000])
+def test_metadata_nested_without_end_are_a_failed_check(artefact: Path, depth: int) -> None:
+    model = onnx.load(artefact)
+    (entry,) = model.metadata_props
+    for key in ("schema", "task", "positive"):
+        nested = f'"{key}": {"[" * depth}{"]" * depth}'
+        text = json.dumps({**json.loads(entry.value), key: 0}).replace(f'"{key}": 0', nested)
+        (changed := onnx.ModelProto()).CopyFrom(model)
+        changed.metadata_props[0].value = text
+        (artefact.parent / "deep.onnx").write_bytes(changed.SerializeToString())
+        assert failed(artefact.parent / "deep.onnx").keys() == {"metadata"}
+
+
+def test_an_element_type_that_onnx_does_not_know(artefact: Path) -> None:
+    def change(model: onnx.ModelProto, fields: dict[str, Any]) -> None:
+        model.graph.output[0].type.tensor_type.elem_type = 99
+
+    restamp(artefact, change)
+    assert "is type 99[batch, " in failed(artefact)["inputs and outputs"]
 
 
 def test_no_golden(artefact: Path) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from medsynth.artifact import read
 from medsynth.cli.main import run
+from medsynth.dataset import load_dataset
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +34,46 @@ def test_a_file_in_another_precision(model, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "decisions flip" in said
     assert "in fp16; in fp32 stayed no layer." in said
+    assert OTHER in " ".join(said.split())
     assert read(out).precision["gate"]["images"] == 144
     assert run(["verify", str(out)]) == 0
+
+
+@pytest.fixture
+def table(phantom, tmp_path):
+    """A CSV of a few images; the phantom of the command is ten times as many."""
+    with (tmp_path / "data.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(("path", "label", "group", "split"))
+        for index, image in enumerate(phantom.images):
+            Image.fromarray(image).save(tmp_path / f"{index}.png")
+            label = phantom.classes[phantom.labels[index]]
+            writer.writerow((f"{index}.png", label, phantom.groups[index], phantom.split[index]))
+    return str(tmp_path / "data.csv")
+
+
+OTHER = "are not, file by file, those of the training: make sure that no test image is among them"
+
+
+def test_views_say_how_far_they_are_from_numpy_and_whose_images_fitted_them(model, table, tmp_path, capsys):
+    out = tmp_path / "views.onnx"
+    assert run(["export", model, "--out", str(out), "--tta", "2", "--calibration", table]) == 0
+    said = capsys.readouterr().out
+    assert "averages 2 views; differs from views made by numpy by at most " in said
+    assert "Keras" not in said
+    assert OTHER in " ".join(said.split())
+    half = ["--precision", "fp16", "--max-flips", "1", "--max-auc-change", "1"]
+    assert run(["export", model, "--out", str(out), "--tta", "2", "--calibration", table, *half]) == 0
+    said = capsys.readouterr().out
+    assert "in fp16; in fp32 stayed no layer; averages 2 views; differs from views made by numpy" in said
+
+
+def test_the_data_of_the_training_are_no_other_data(small, table, tmp_path, capsys):
+    facts = {"source": "phantom", "fingerprint": load_dataset(table).fingerprint, "counts": {}}
+    own = str(small.write_file(small.classifier(), "classifier", small.SPEC, tmp_path / "own.onnx", data=facts))
+    for options in (["--precision", "fp16", "--max-flips", "1", "--max-auc-change", "1"], ["--tta", "2"]):
+        assert run(["export", own, "--out", str(tmp_path / "o.onnx"), "--calibration", table, *options]) == 0
+        assert "file by file" not in capsys.readouterr().out
 
 
 def test_int8_warns_of_other_data(model, tmp_path, capsys):

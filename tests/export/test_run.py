@@ -8,7 +8,7 @@ from scipy import special
 
 import medsynth
 from medsynth import artifact
-from medsynth.errors import ArtifactError
+from medsynth.errors import ArtifactError, OutputError
 from medsynth.export.parity import check_parity
 from medsynth.train.rebuild import rebuild_classifier
 
@@ -77,6 +77,20 @@ def test_what_is_no_run_is_told(tmp_path):
         medsynth.export(tmp_path, tmp_path / "m.onnx")
 
 
+def test_a_place_that_cannot_be_written_is_told_before_the_work(tiny, tmp_path):
+    source = tiny.classifier_file(tmp_path / "m.onnx")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    for precision, tta in (("fp16", 1), ("fp32", 2)):
+        for out, said in (
+            ("folder", "must be a file to write, but is a folder"),
+            ("file/m.onnx", "Choose another --out"),
+        ):
+            # No such data: they would be told first, were they looked at first.
+            with pytest.raises(OutputError, match=said):
+                medsynth.export(source, tmp_path / out, precision=precision, tta=tta, calibration=tmp_path / "absent")
+
+
 @pytest.mark.parametrize("got", [np.full((3, 2), 0.51), np.full((3, 2), np.nan), np.full((3, 1), 0.5)])
 def test_a_graph_that_disagrees_is_not_written(got):
     inputs = {"images": np.zeros((3, 4))}
@@ -86,4 +100,6 @@ def test_a_graph_that_disagrees_is_not_written(got):
 
     with pytest.raises(ArtifactError, match="disagrees with Keras"):
         check_parity(half, lambda rows: got[: len(rows["images"])], inputs, (1, 3), 1e-4)
+    with pytest.raises(ArtifactError, match=r"disagrees with numpy's views .* fault of the export"):
+        check_parity(half, lambda rows: got[: len(rows["images"])], inputs, (1, 3), 1e-4, reference="numpy's views")
     assert check_parity(half, half, inputs, (1, 3, 1), 1e-4) == {"1": 0.0, "3": 0.0}

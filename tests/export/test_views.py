@@ -7,8 +7,8 @@ import pytest
 
 import medsynth
 from medsynth import artifact
-from medsynth.errors import ArtifactError, ConfigError
-from medsynth.export import Budget
+from medsynth.errors import ArtifactError, ConfigError, DataError
+from medsynth.export import Budget, views
 from medsynth.export.views import moved, moves
 from medsynth.train.calibrate import Calibration, fit_calibration
 
@@ -64,6 +64,24 @@ def test_views_of_a_file_in_another_precision(classifier_onnx, phantom, tmp_path
     metadata = artifact.read(half)
     assert (metadata.precision["name"], metadata.tta["views"]) == ("fp16", 3)
     assert all(check.passed for check in artifact.verify(half))
+
+
+def test_views_that_disagree_are_told_by_their_own_name(tiny, phantom, tmp_path, monkeypatch):
+    monkeypatch.setattr(views, "TOLERANCE", {"fp32": (-1.0, 0.0)})
+    with pytest.raises(ArtifactError, match="disagrees with numpy's views") as caught:
+        medsynth.export(tiny.classifier_file(tmp_path / "m.onnx"), tmp_path / "v.onnx", tta=2, calibration=phantom)
+    assert "Keras" not in str(caught.value)
+
+
+def test_validation_must_hold_every_class(tiny, phantom, tmp_path, monkeypatch):
+    fitted = []
+    monkeypatch.setattr(views, "fit_calibration", lambda *arguments: fitted.append(arguments))
+    kept = [row for row, part in enumerate(phantom.split) if part != "validation" or phantom.labels[row] == 0]
+    with pytest.raises(DataError, match="the validation part has no readable image of opacity"):
+        medsynth.export(
+            tiny.classifier_file(tmp_path / "m.onnx"), tmp_path / "v.onnx", tta=2, calibration=phantom.take(kept)
+        )
+    assert not fitted
 
 
 def test_moving_repeats_the_border():

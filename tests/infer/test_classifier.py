@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 import pytest
+from onnx import helper
 from onnx.reference import ReferenceEvaluator
 from PIL import Image
 
+from medsynth.artifact import write
+from medsynth.dataset import Skipped
 from medsynth.errors import ConfigError, DataError
 from medsynth.images import load_image, load_images
-from medsynth.infer import Classifier, load_classifier
+from medsynth.infer import Classifier, load_classifier, predict_folder
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -118,8 +122,50 @@ def test_arrays_and_paths_together(model: Classifier, folder: Path) -> None:
 
 
 def test_all_unreadable_is_an_error(model: Classifier, folder: Path) -> None:
-    with pytest.raises(DataError, match=r"none of 2 images could be read. The first: x.png: cannot be decoded"):
+    with pytest.raises(
+        DataError, match=r"none of 2 images could be read and classified. The first: x.png: cannot be decoded"
+    ):
         model.predict(folder / "deep")
+
+
+@pytest.fixture
+def blind(tiny: ModuleType, tmp_path: Path) -> Classifier:
+    """A classifier that divides by the sum of an image's pixels: it has no answer to a black one."""
+    graph = tiny.classifier_model()
+    scale = next(node for node in graph.graph.node if node.op_type == "Mul")
+    scale.op_type, scale.input[1] = "Div", "total"
+    graph.graph.node.insert(1, helper.make_node("ReduceSum", ["float"], ["total"], keepdims=1, noop_with_empty_axes=0))
+    for node in graph.graph.node:
+        if node.op_type == "ReduceSum":
+            node.input.append("each")
+    graph.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1, 2, 3]), "each"))
+    write(graph, tiny.metadata("classifier", threshold=0.5), tmp_path / "blind.onnx")
+    return load_classifier(tmp_path / "blind.onnx", device="cpu")
+
+
+def test_an_answer_that_is_not_finite_is_no_answer(blind: Classifier) -> None:
+    images = [*prepared(2), np.zeros((12, 16, 3), np.uint8), Path("absent.png"), *prepared(1, seed=1)]
+    table = blind.predict(images, batch_size=2)
+    assert table.names == ("array/0000", "array/0001", "array/0004")
+    assert table.skipped == (
+        Skipped("array/0002", "the model's answer is not finite."),
+        Skipped("absent.png", "no such file."),
+    )
+    assert np.isfinite(table.probabilities).all()
+    np.testing.assert_allclose(table.probabilities[:2], blind.run(prepared(2))["probabilities"])
+    with pytest.raises(DataError, match=r"none of 1 images .*array/0000: the model's answer is not finite"):
+        blind.predict([np.zeros((12, 16, 3), np.uint8)])
+
+
+def test_a_table_holds_no_answer_that_is_not_finite(blind: Classifier, tmp_path: Path) -> None:
+    black = np.zeros((12, 16, 3), np.uint8)
+    written = predict_folder(blind, [black, *prepared(1)], tmp_path / "p.jsonl")
+    assert written is not None
+    assert sum(written.predicted.values()) == len(written) == 1
+    assert [entry.name for entry in written.skipped] == ["array/0000"]
+    assert "NaN" not in (tmp_path / "p.jsonl").read_text()
+    meta = json.loads((tmp_path / "p.jsonl.meta.json").read_text())
+    assert meta["quarantine"] == [{"name": "array/0000", "reason": "the model's answer is not finite."}]
 
 
 def test_properties(model: Classifier, tiny: ModuleType) -> None:

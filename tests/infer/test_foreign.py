@@ -34,6 +34,7 @@ def build(
     softmax: bool = False,
     name: str = "images",
     extra_output: bool = False,
+    classes: int | str = 3,
 ) -> Path:
     """Mean over the pixels, a dense layer; its tensors are called as ours to provoke a clash."""
     first = shape[1] in {1, 3}
@@ -45,7 +46,7 @@ def build(
         helper.make_node("MatMul", ["mean", "scale"], ["rows"]),
         helper.make_node("Softmax" if softmax else "Identity", ["rows"], ["probabilities"]),
     ]
-    outputs = [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [shape[0], 3])]
+    outputs = [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [shape[0], classes])]
     if extra_output:
         outputs.append(helper.make_tensor_value_info("mean", TensorProto.FLOAT, [shape[0], channels]))
     graph = helper.make_graph(
@@ -142,6 +143,21 @@ def test_the_output_is_chosen_by_the_number_of_labels(tmp_path: Path) -> None:
     load_classifier(path, foreign=facts())
     with pytest.raises(ArtifactError, match=r"one output float32\[batch, 4\] for the 4 labels. .*number of labels"):
         load_classifier(path, foreign=facts(labels=("a", "b", "c", "d")))
+
+
+@pytest.mark.parametrize("labels", [("a", "b"), ("a", "b", "c", "d")])
+def test_a_free_axis_of_classes_must_be_as_long_as_the_labels(tmp_path: Path, labels: tuple[str, ...]) -> None:
+    path = build(tmp_path / "m.onnx", classes="classes")
+    assert load_classifier(path, foreign=facts()).classes == LABELS
+    with pytest.raises(ArtifactError, match=rf"a row of {len(labels)} values each, .* Got values of shape \(4, 3\)"):
+        load_classifier(path, foreign=facts(labels=labels))
+
+
+@pytest.mark.parametrize("given", [{"scale": (1 / 255,)}, {"mean": (127.5,)}])
+def test_a_model_that_takes_uint8_refuses_scale_and_mean(tmp_path: Path, given: dict[str, Any]) -> None:
+    path = build(tmp_path / "m.onnx", kind=TensorProto.UINT8)
+    with pytest.raises(ConfigError, match=r"takes uint8, .* Omit --scale and --mean"):
+        load_classifier(path, foreign=ForeignFacts(labels=LABELS, **given))
 
 
 def test_every_missing_fact_is_named_at_once(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,14 @@ def test_a_link_to_a_folder_above_ends(tmp_path: Path) -> None:
     touch(tmp_path, "a/1.png")
     (tmp_path / "a" / "loop").symlink_to(tmp_path)
     assert gather(tmp_path).names == ("a/1.png",)
+
+
+def test_a_folder_with_two_names_is_walked_under_both(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.png", "a/deep/2.png", "c/3.png")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    (tmp_path / "c" / "back").symlink_to(tmp_path / "c")
+    found = gather(tmp_path)
+    assert found.names == ("a/1.png", "a/deep/2.png", "b/1.png", "b/deep/2.png", "c/3.png")
 
 
 def test_one_file(tmp_path: Path) -> None:
@@ -87,4 +96,15 @@ def test_a_csv_gives_its_rows_in_their_order(tmp_path: Path) -> None:
 def test_a_csv_that_lists_no_images(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "list.csv").write_bytes(content)
     with pytest.raises(DataError, match=said):
+        gather(tmp_path / "list.csv")
+
+
+def test_a_csv_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "list.csv")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(DataError, match=r"list\.csv: cannot be read \(Permission denied\)"):
         gather(tmp_path / "list.csv")

@@ -11,7 +11,7 @@ import pytest
 
 from medsynth.artifact import read
 from medsynth.artifact.golden import CpuRunner, remake_inputs
-from medsynth.errors import MedsynthError, MemoryRanOutError
+from medsynth.errors import DeviceError, MedsynthError, MemoryRanOutError
 from medsynth.infer import load_model, session, tuning
 from medsynth.infer.tuning import CANDIDATES, choose, gpu_identity, tuned_options
 
@@ -59,7 +59,33 @@ def test_fast_but_wrong_does_not(path: Path) -> None:
     chosen = pick(Gpu(path, lambda options: 0.01 * (options == BEST)), path)
     assert chosen in CANDIDATES
     assert chosen != BEST
-    assert pick(Gpu(path, lambda _: float("nan")), path) == {}
+
+
+def test_where_no_candidate_is_right_the_providers_own_options_must_be(path: Path) -> None:
+    assert pick(Gpu(path, lambda options: float("nan") if options else 0.0), path) == {}
+    for spoilt, said in ((float("nan"), "by inf"), (0.01, r"by 0\.01")):
+        with pytest.raises(DeviceError, match=f"golden outputs {said}, at most 0.0001 is allowed. Use --device cpu"):
+            pick(Gpu(path, lambda _, spoilt=spoilt: spoilt), path)
+
+
+def test_a_gpu_that_is_always_wrong_is_refused_each_time(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The CPU provider plays a CUDA that adds; the line names the file, and nothing is kept."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(tuning, "gpu_identity", lambda: "Some GPU")
+    monkeypatch.setattr(tuning, "CANDIDATES", ())
+    monkeypatch.setattr(session.OpenModel, "provider", "CPUExecutionProvider")
+    monkeypatch.setattr("medsynth.infer.model.can_be_bound", lambda _: False)
+    monkeypatch.setattr("medsynth.infer.model.resolve_device", lambda device: device)
+    run = session.OpenModel.run
+    monkeypatch.setattr(
+        session.OpenModel, "run", lambda self, feeds: {name: values + 1 for name, values in run(self, feeds).items()}
+    )
+    for _ in range(2):
+        with pytest.raises(DeviceError, match=r"m\.onnx: on this GPU the model's answers differ"):
+            load_model(path, device="cuda")
+    assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.parametrize("error", [MemoryRanOutError, MedsynthError])

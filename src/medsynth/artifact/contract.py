@@ -95,17 +95,23 @@ def latent_length(inputs: Iterable[TensorInfo]) -> int:
 
 def infos_from_onnx(values: Iterable[Any]) -> tuple[TensorInfo, ...]:
     """From ``graph.input`` or ``graph.output``."""
-    import onnx
-
     infos = []
     for value in values:
         tensor = value.type.tensor_type
-        kind = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
+        kind = _kind(tensor.elem_type)
         axes = tuple(
             axis.dim_value if axis.HasField("dim_value") else (axis.dim_param or None) for axis in tensor.shape.dim
         )
         infos.append(TensorInfo(value.name, {"float": "float32", "double": "float64"}.get(kind, kind), axes))
     return tuple(infos)
+
+
+def _kind(number: int) -> str:
+    """Onnx's name of an element type; a later onnx, or a damaged file, may have numbers that this one cannot name."""
+    import onnx
+
+    known = onnx.TensorProto.DataType
+    return known.Name(number).lower() if number in known.values() else f"type {number}"
 
 
 def infos_from_session(arguments: Iterable[Any]) -> tuple[TensorInfo, ...]:

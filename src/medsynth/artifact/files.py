@@ -163,7 +163,8 @@ def parse_metadata(text: str | None) -> Metadata:
         )
     try:
         fields = json.loads(text)
-    except ValueError as error:
+        canonical_json(fields).encode()  # Escapes may hold half a character, which no screen or table can take.
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(f"the metadata is not JSON ({error}).") from error
     if not isinstance(fields, dict):
         raise ArtifactError(f"the metadata must be a JSON object. Got {type(fields).__name__}.")

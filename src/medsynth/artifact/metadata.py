@@ -14,14 +14,16 @@ later version within schema 1 are passed over.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from numbers import Real
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from medsynth.errors import ArtifactError
+from medsynth.errors import ArtifactError, one_line
 from medsynth.images import RESIZE, ImageSpec
 
 __all__ = ["SCHEMA", "Golden", "Metadata", "Task"]
@@ -30,6 +32,9 @@ SCHEMA = 1
 """Version of the JSON that this module writes; a file with a higher one is refused."""
 
 Task: TypeAlias = Literal["classifier", "generator"]
+
+_MOST_GOLDEN = 64
+"""Golden inputs that a file may ask for; it gets as many images of its own size made, and run."""
 
 # A leading slash, a drive or a share; inside a sentence a slash path needs two parts, so that "and/or" passes.
 _ABSOLUTE_PATH = re.compile(r"""^/\w|(?:^|[\s"'`=(,;:])(?:/[\w.\-]+/|~/|[A-Za-z]:[\\/](?!/)|\\\\\w|file:/)""")
@@ -41,12 +46,12 @@ class Golden:
 
     Attributes:
         recipe: ``phantom`` (images of the phantom code) or ``noise`` (noise rows, label i mod classes).
-        seed: Seed of the recipe.
-        count: How many inputs.
+        seed: Seed of the recipe, 0 to 2**64 - 1.
+        count: How many inputs, 1 to 64.
         inputs_sha256: Digest of the inputs' bytes, so that a changed recipe is told from a changed model.
         output: Name of the output that is kept.
         values: Probabilities as nested lists, or uint8 images as base64 of zlib of their bytes in C order.
-        tolerance: Largest difference allowed, in the output's unit (a probability, or grey levels).
+        tolerance: Largest difference allowed, in the output's unit (a probability, or grey levels); 0 or more.
     """
 
     recipe: str
@@ -56,6 +61,16 @@ class Golden:
     output: str
     values: Any
     tolerance: float
+
+    def __post_init__(self) -> None:
+        for name in ("recipe", "inputs_sha256", "output"):
+            _require(isinstance(getattr(self, name), str), f"golden.{name}", "text", getattr(self, name))
+        _require(_is_integer(self.seed, 0, 2**64 - 1), "golden.seed", "an integer from 0 to 2**64 - 1", self.seed)
+        most = _MOST_GOLDEN
+        _require(_is_integer(self.count, 1, most), "golden.count", f"an integer from 1 to {most}", self.count)
+        _require(isinstance(self.values, (str, list)), "golden.values", "text or lists of numbers", self.values)
+        sound = _is_finite(self.tolerance) and self.tolerance >= 0
+        _require(sound, "golden.tolerance", "a finite number, 0 or more", self.tolerance)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,8 +128,13 @@ class Metadata:
             raise ArtifactError(f"classes in the metadata must be at least 2 distinct names. Got {self.classes}.")
         if self.positive not in self.classes:
             raise ArtifactError(f"the positive class must be one of {', '.join(self.classes)}. Got {self.positive!r}.")
-        if "name" not in self.precision:
+        if not isinstance(self.precision.get("name"), str):
             raise ArtifactError(f"precision in the metadata must have a name. Got {dict(self.precision)}.")
+        for name, value in (("threshold", self.threshold), ("temperature", self.temperature)):
+            _require(value is None or _is_finite(value), name, "a finite number or null", value)
+        views = self.tta.get("views", 0)
+        _require(not self.tta or _is_integer(views, 1, 2**31), "tta.views", "how many views are averaged", views)
+        _require(self.bias is None or all(map(_is_finite, self.bias)), "bias", "finite numbers or null", self.bias)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -130,15 +150,16 @@ class Metadata:
         Raises:
             ArtifactError: A newer schema, a missing key, or a value of another kind.
         """
-        schema = fields.get("schema")
-        if not isinstance(schema, int) or schema < 1:
-            raise ArtifactError(f"the metadata's schema must be a positive integer. Got {schema!r}.")
-        if schema > SCHEMA:
-            raise ArtifactError(
-                f"the metadata has schema {schema}; this medsynth reads up to {SCHEMA}. Upgrade medsynth-core."
-            )
         try:
-            golden = fields["golden"]
+            schema = fields.get("schema")
+            if not isinstance(schema, int) or schema < 1:
+                raise ArtifactError(f"the metadata's schema must be a positive integer. Got {schema!r}.")
+            if schema > SCHEMA:
+                raise ArtifactError(
+                    f"the metadata has schema {schema}; this medsynth reads up to {SCHEMA}. Upgrade medsynth-core."
+                )
+            golden, digest = fields["golden"], fields["content_hash"]
+            _require(bool(_SEAL.fullmatch(digest)), "content_hash", "64 hexadecimal digits", digest)
             return cls(
                 schema=schema,
                 task=fields["task"],
@@ -150,7 +171,7 @@ class Metadata:
                 temperature=_number(fields["temperature"]),
                 bias=_bias(fields.get("bias"), fields["classes"]),
                 intended_use=str(fields["intended_use"]),
-                content_hash=str(fields["content_hash"]),
+                content_hash=digest,
                 tta=dict(fields.get("tta", {})),
                 **{name: dict(fields[name]) for name in _MAPPINGS},
             )
@@ -158,9 +179,12 @@ class Metadata:
             raise ArtifactError(f"the metadata lacks the key {error}. The file was not written by medsynth.") from None
         except ArtifactError:
             raise
-        except (TypeError, ValueError) as error:
-            raise ArtifactError(f"the metadata has a value of the wrong kind ({error}).") from error
+        except (TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError) as error:
+            raise ArtifactError(f"the metadata has a value of the wrong kind ({one_line(error)}).") from error
 
+
+_SEAL = re.compile("([0-9a-f]{64})?")
+"""Of a written file, or none yet."""
 
 _MAPPINGS = ("plugin", "data", "training", "validation", "versions", "precision", "resize")
 
@@ -191,6 +215,19 @@ def absolute_paths(value: Any, where: str = "metadata") -> Iterator[str]:
     elif isinstance(value, (list, tuple)):
         for index, inner in enumerate(value):
             yield from absolute_paths(inner, f"{where}[{index}]")
+
+
+def _require(holds: bool, name: str, wanted: str, got: Any) -> None:
+    if not holds:
+        raise ArtifactError(f"{name} in the metadata must be {wanted}. Got {repr(got)[:60]}.")
+
+
+def _is_integer(value: Any, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, Real) and math.isfinite(value)
 
 
 def _number(value: Any) -> float | None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from medsynth.artifact import Metadata
 
 __all__ = ["export"]
 
@@ -76,16 +80,27 @@ def export(
         tell=typer.echo,
     )
     metadata = read(path)
-    what = f"{out}: {metadata.task} of {', '.join(metadata.classes)}"
-    if metadata.precision["name"] == "fp32":
-        worst = max(metadata.precision["parity"].values())
-        unit = "of a probability" if metadata.task == "classifier" else "grey levels"
-        typer.echo(f"{what}; differs from Keras by at most {worst:.2g} {unit}.")
-        return
-    kept = metadata.precision["kept_in_fp32"]
-    typer.echo(f"{what} in {metadata.precision['name']}; in fp32 stayed {', '.join(kept) or 'no layer'}.")
-    if metadata.precision.get("calibration", {}).get("same_data_as_training") is False:
+    typer.echo(f"{out}: {'; '.join(_findings(metadata))}.")
+    used = (metadata.precision.get("gate", {}), metadata.tta.get("fitted_on", {}))
+    if any(facts.get("same_data_as_training") is False for facts in used):
         typer.echo(
             "The calibration data are not, file by file, those of the training: make sure that no test image is "
             "among them."
         )
+
+
+def _findings(metadata: Metadata) -> Iterator[str]:
+    """What was written, and how far it is from what it was made of."""
+    precision, tta = metadata.precision, metadata.tta
+    what = f"{metadata.task} of {', '.join(metadata.classes)}"
+    if precision["name"] == "fp32":
+        yield what
+        if not tta:  # Of a file with views, the single view was compared with Keras, and not always here.
+            unit = "of a probability" if metadata.task == "classifier" else "grey levels"
+            yield f"differs from Keras by at most {max(precision['parity'].values()):.2g} {unit}"
+    else:
+        yield f"{what} in {precision['name']}"
+        yield f"in fp32 stayed {', '.join(precision['kept_in_fp32']) or 'no layer'}"
+    if tta:
+        worst = max(tta["parity"].values())
+        yield f"averages {tta['views']} views; differs from views made by numpy by at most {worst:.2g} of a probability"

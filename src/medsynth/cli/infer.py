@@ -64,7 +64,7 @@ def infer(
         typer.echo(f"  {label}: {count}")
     if table.skipped:
         first = f"{table.skipped[0].name}: {table.skipped[0].reason}"
-        typer.echo(f"{len(table.skipped)} could not be read, listed in {out}.meta.json. The first: {first}", err=True)
+        typer.echo(f"{len(table.skipped)} without a row, listed in {out}.meta.json. The first: {first}", err=True)
 
 
 def _foreign_facts(

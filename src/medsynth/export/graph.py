@@ -11,6 +11,7 @@ import numpy as np
 from onnx import numpy_helper
 
 from medsynth.errors import ArtifactError
+from medsynth.export.precision.graph import drop_unused
 
 if TYPE_CHECKING:
     import onnx
@@ -59,23 +60,7 @@ def _fold_reshapes(graph: onnx.GraphProto) -> None:
             name = f"{node.output[0]}/shape"
             graph.initializer.append(numpy_helper.from_array(np.array(sizes, np.int64), name))
             node.input[1] = name
-    _drop_unused(graph)
-
-
-def _drop_unused(graph: onnx.GraphProto) -> None:
-    """Remove nodes and initialisers that no output depends on any more."""
-    needed = {value.name for value in graph.output}
-    kept = []
-    for node in reversed(graph.node):  # Nodes stand in topological order.
-        if needed.intersection(node.output):
-            kept.append(node)
-            needed.update(node.input)
-    used = [tensor for tensor in graph.initializer if tensor.name in needed]
-    kept.reverse()
-    del graph.node[:]
-    graph.node.extend(kept)
-    del graph.initializer[:]
-    graph.initializer.extend(used)
+    drop_unused(graph)
 
 
 def _rename(graph: onnx.GraphProto) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from medsynth import artifact
 from medsynth.artifact import Metadata, noise
+from medsynth.artifact.files import serialise
 from medsynth.artifact.golden import CpuRunner
 from medsynth.dataset import load_dataset
 from medsynth.dataset.phantom import phantom_images
@@ -22,6 +23,7 @@ from medsynth.export.precision import PRECISIONS, Budget, Precision, convert
 from medsynth.export.precision.data import remembered_data
 from medsynth.export.views import check_views, export_views
 from medsynth.infer import load_classifier
+from medsynth.outputs import ensure_file
 from medsynth.train.backend import require_tensorflow
 from medsynth.train.run import Run, open_run
 
@@ -89,13 +91,14 @@ def export(
             is not an fp32 artefact.
         CheckFailedError: The gate refuses.
         ConfigError: No such precision, fp32 from a file, or a classifier's file without ``calibration``.
-        DataError: The data do not fit the model, or are not there any more.
+        DataError: The data do not fit the model, lack a class in the validation part, or are not there any more.
         MissingExtraError: TensorFlow is not installed (a run only).
-        OutputError: The file cannot be written.
+        OutputError: The file cannot be written; told before the work where the place says so.
     """
     if precision not in PRECISIONS:
         raise ConfigError(f"precision must be one of {', '.join(PRECISIONS)}. Got '{precision}'.")
     check_views(tta)
+    ensure_file(out)
     file = None if isinstance(source, Run) or Path(source).is_dir() or Path(source).suffix != ".onnx" else Path(source)
     if tta > 1:
         seen = _data(source, file, calibration)
@@ -205,7 +208,7 @@ def _generator(run: Run) -> tuple[onnx.ModelProto, dict[str, float]]:
 
 
 def _runner(model: onnx.ModelProto, output: str) -> Any:
-    runner = CpuRunner(model.SerializeToString())
+    runner = CpuRunner(serialise(model))
     return lambda rows: runner.run(dict(rows))[output]
 
 

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medsynth import artifact
-from medsynth.artifact.files import parse_model, read_bytes
+from medsynth.artifact.files import parse_model, read_bytes, serialise
 from medsynth.artifact.golden import TOLERANCE, CpuRunner
 from medsynth.dataset.phantom import phantom_images
 from medsynth.errors import ArtifactError, ConfigError
 from medsynth.export.parity import check_parity
 from medsynth.export.precision.data import decode_images
-from medsynth.export.precision.graph import constant, copy_model
+from medsynth.export.precision.graph import constant, copy_model, drop_unused
 from medsynth.metrics import STATISTICS, Rows
 from medsynth.train.calibrate import Calibration, fit_calibration, operating_threshold
 
@@ -86,7 +86,7 @@ def export_views(
 
     Raises:
         ArtifactError: The file is no classifier of medsynth, or averages views already.
-        DataError: The data do not fit the model or have no validation part.
+        DataError: The data do not fit the model, or their validation part lacks a class.
     """
     parent = artifact.read(source)
     if parent.task != "classifier":
@@ -196,22 +196,8 @@ def average_views(
     del graph.node[:]
     graph.node.extend(nodes)
     graph.initializer.extend(constant(name, np.asarray(value)) for name, value in constants.items())
-    _drop_unused(graph)
+    drop_unused(graph)  # The single view's own end.
     return averaged
-
-
-def _drop_unused(graph: onnx.GraphProto) -> None:
-    """Remove the single view's own end; nodes of converted files do not stand in topological order."""
-    while True:
-        used = {name for node in graph.node for name in node.input} | {value.name for value in graph.output}
-        kept = [node for node in graph.node if used.intersection(node.output)]
-        if len(kept) == len(graph.node):
-            break
-        del graph.node[:]
-        graph.node.extend(kept)
-    weights = [tensor for tensor in graph.initializer if tensor.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend(weights)
 
 
 def _check(
@@ -222,7 +208,7 @@ def _check(
     parent: Metadata,
 ) -> dict[str, float]:
     """The graph against views made by numpy, at batch 1 and 3."""
-    single, whole = CpuRunner(model.SerializeToString()), CpuRunner(averaged.SerializeToString())
+    single, whole = CpuRunner(serialise(model)), CpuRunner(serialise(averaged))
 
     def by_hand(rows: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         logits = [single.run({"images": moved(rows["images"], move)})["logits"] for move in chosen]
@@ -230,11 +216,13 @@ def _check(
 
     inputs = {"images": phantom_images(3, parent.image)}
     tolerance = TOLERANCE[str(parent.precision["name"])][0]
-    return check_parity(by_hand, lambda rows: whole.run(rows)["probabilities"], inputs, (1, 3), tolerance)
+    return check_parity(
+        by_hand, lambda rows: whole.run(rows)["probabilities"], inputs, (1, 3), tolerance, reference="numpy's views"
+    )
 
 
 def _run(model: onnx.ModelProto, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    runner = CpuRunner(model.SerializeToString())
+    runner = CpuRunner(serialise(model))
     return np.concatenate([runner.run(batch)["logits"] for batch in _batches(images)])
 
 

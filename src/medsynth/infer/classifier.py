@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medsynth.dataset.table import Skipped
 from medsynth.errors import DataError
 from medsynth.infer.batching import check_batch_size
 from medsynth.infer.pipeline import decode_batches
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from medsynth.progress import OnProgress
 
 __all__ = ["Classifier"]
+
+_NOT_FINITE = "the model's answer is not finite."
 
 
 class Classifier(Served):
@@ -70,10 +73,11 @@ class Classifier(Served):
             on_progress: Called after each batch with (inputs done, inputs in all, no figures).
 
         Returns:
-            One row for each image that could be read, in input order; the others are in ``skipped``.
+            One row for each image that could be read and has a finite answer, in input order; the others are in
+            ``skipped``.
 
         Raises:
-            DataError: There is no image, or none could be read.
+            DataError: There is no image, or none has a row.
             ConfigError: ``batch_size`` is below 1.
         """
         gathered = gather(sources)
@@ -91,21 +95,28 @@ class Classifier(Served):
         check_batch_size(batch_size)
         pin = self.session.device == "cuda"
         for batch in decode_batches(sources, self.image, batch_size=batch_size, first=first, pin=pin):
-            slots = np.flatnonzero(batch.readable)
             sizes: tuple[int, ...] = ()
-            probabilities = np.empty((0, len(self.classes)), np.float32)
-            if len(slots):
+            probabilities = np.empty((len(batch.images), len(self.classes)), np.float32)
+            if batch.readable.any():
                 # Unreadable inputs keep their slot, so that a row never depends on what else could be read.
                 ran = self._runner.run({"images": batch.images}, batch_size)
-                probabilities, sizes = ran.outputs["probabilities"][slots], ran.sizes
+                probabilities, sizes = ran.outputs["probabilities"], ran.sizes
+            # No comparison with a NaN is true, so that a threshold would make it the other class, as if it were sure.
+            answered = batch.readable & np.isfinite(probabilities).all(axis=1)
+            slots = np.flatnonzero(answered)
+            unread = iter(batch.skipped)
+            skipped = tuple(
+                Skipped(sources.names[batch.start + slot], _NOT_FINITE) if batch.readable[slot] else next(unread)
+                for slot in np.flatnonzero(~answered).tolist()
+            )
             indices = tuple((slots + batch.start).tolist())
-            yield Rows(batch.start, batch.start + len(batch.images), indices, probabilities, batch.skipped, sizes)
+            yield Rows(batch.start, batch.start + len(batch.images), indices, probabilities[slots], skipped, sizes)
 
     def collect(self, sources: Sources, done: Iterable[Rows]) -> Predictions:
         """Join the results of all batches.
 
         Raises:
-            DataError: No image could be read.
+            DataError: No image has a result.
         """
         tally = Tally()
         parts = list(tally.counting(done))

@@ -36,10 +36,12 @@ _SUM_TOLERANCE = 5e-3  # float16 rounds each of them
 class ForeignFacts:
     """What the file of a foreign classifier does not say. The model gets (pixel - mean) * scale of RGB or grey pixels.
 
+    One that takes uint8 gets the pixels as they are.
+
     Attributes:
         labels: Class names in the order of the outputs.
         scale: Factor for pixels from 0 to 255, one for all channels or one each; not for a model that takes uint8.
-        mean: Subtracted before, in grey levels from 0 to 255; one for all channels or one each.
+        mean: Subtracted before, in grey levels from 0 to 255; one for all channels or one each; not for uint8 either.
         image_size: Height and width, where the graph leaves them free.
     """
 
@@ -74,7 +76,8 @@ def adopt(path: Path, facts: ForeignFacts) -> tuple[bytes, Metadata]:
         The serialised graph and metadata for it. Their content hash covers both and the facts.
 
     Raises:
-        ArtifactError: Not an image classifier, or facts are missing: the line names the options.
+        ArtifactError: Not an image classifier, or one of another number of classes than labels; or facts are missing:
+            the line names the options.
         ConfigError: Facts that do not fit the graph.
     """
     import onnx
@@ -96,12 +99,12 @@ def adopt(path: Path, facts: ForeignFacts) -> tuple[bytes, Metadata]:
     missing = list(_missing(inputs[0], shape, facts))
     if missing:
         raise ArtifactError(f"{path}: was not written by medsynth, so say what it does not: {'; '.join(missing)}.")
-    spec = _spec(path, shape, facts)
+    spec = _spec(path, inputs[0], shape, facts)
     output = _choose_output(path, outputs, len(facts.labels))
     model = onnx.compose.add_prefix(model, _PREFIX)  # Its tensors may be called as ours.
     _put_before(model, inputs[0], spec, shape, facts)
     _put_behind(model, output, shape, len(facts.labels))
-    if not _gives_probabilities(model, spec, shape.batch):
+    if not _gives_probabilities(path, model, spec, shape.batch, len(facts.labels)):
         _add_softmax(model)
     wrapped = serialise(model)
     digest = hashlib.sha256(wrapped)
@@ -146,7 +149,7 @@ def _missing(info: TensorInfo, shape: _Shape, facts: ForeignFacts) -> Iterator[s
         yield "--image-size N (its height and width are free)"
 
 
-def _spec(path: Path, shape: _Shape, facts: ForeignFacts) -> ImageSpec:
+def _spec(path: Path, info: TensorInfo, shape: _Shape, facts: ForeignFacts) -> ImageSpec:
     height, width = shape.height or facts.image_size, shape.width or facts.image_size
     assert height is not None
     assert width is not None
@@ -154,6 +157,8 @@ def _spec(path: Path, shape: _Shape, facts: ForeignFacts) -> ImageSpec:
         raise ConfigError(
             f"{path}: --image-size must be what the graph says, {height}x{width}. Got {facts.image_size}."
         )
+    if info.dtype == "uint8" and (facts.scale or any(facts.mean)):
+        raise ConfigError(f"{path}: takes uint8, so it gets the pixels as they are. Omit --scale and --mean.")
     for name, values in (("--scale", facts.scale), ("--mean", facts.mean)):
         if len(values) not in {0, 1, shape.channels}:
             raise ConfigError(f"{path}: {name} must be 1 number or {shape.channels}. Got {len(values)}.")
@@ -221,8 +226,17 @@ def _add_softmax(model: onnx.ModelProto) -> None:
     model.graph.node[-1].CopyFrom(helper.make_node("Softmax", ["rows"], ["probabilities"], axis=1))
 
 
-def _gives_probabilities(model: onnx.ModelProto, spec: ImageSpec, batch: int | None) -> bool:
-    """Whether the rows sum to 1 already, on noise."""
+def _gives_probabilities(path: Path, model: onnx.ModelProto, spec: ImageSpec, batch: int | None, classes: int) -> bool:
+    """Whether the rows sum to 1 already, on noise.
+
+    Raises:
+        ArtifactError: They have another number of values than there are classes, which a free axis did not say.
+    """
     images = np.random.default_rng(0).integers(0, 256, (batch or _ROWS_TESTED, *spec.shape), np.uint8)
     rows = CpuRunner(serialise(model)).run({"images": images})["probabilities"]
+    if rows.shape != (len(images), classes):
+        raise ArtifactError(
+            f"{path}: must give {len(images)} images a row of {classes} values each, one for each label. "
+            f"Got values of shape {rows.shape}. Check the number of labels."
+        )
     return bool((rows >= 0).all() and np.abs(rows.sum(axis=1) - 1).max() < _SUM_TOLERANCE)

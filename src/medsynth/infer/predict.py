@@ -37,7 +37,7 @@ class Written:
     Attributes:
         path: The table.
         predicted: How many images each class was decided for, in the order of the file.
-        skipped: Images that could not be read, and why.
+        skipped: Images that could not be read or got no finite answer, and why.
     """
 
     path: Path
@@ -61,7 +61,7 @@ def predict_folder(
 
     Every finished batch goes to ``OUT.journal``, from which the table is made at the end. After a kill, ``resume=True``
     goes on behind the last finished batch and ends with the bytes that an uninterrupted run writes. In memory are the
-    names of the images, those that could not be read, and a few batches.
+    names of the images, those that have no row, and a few batches.
 
     Args:
         model: The classifier.
@@ -75,7 +75,7 @@ def predict_folder(
         What was written; ``None`` where ``resume`` found the table finished.
 
     Raises:
-        DataError: There is no image, or none could be read.
+        DataError: There is no image, or none has a row.
         ConfigError: Another suffix; or the journal or the finished table belongs to other work.
         OutputError: The folder cannot be written to, or the disk is full; finished batches are kept.
     """

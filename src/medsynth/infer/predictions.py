@@ -25,12 +25,12 @@ class Predictions:
     """Class probabilities of images.
 
     Attributes:
-        names: Name of each image that could be read, in input order.
+        names: Name of each image that could be read and has a finite answer, in input order.
         probabilities: float32 (n, classes).
         classes: Class names in column order.
         positive: The positive class.
         threshold: The positive class is decided at or above it; ``None``: the largest probability wins.
-        skipped: Images that could not be read, and why.
+        skipped: The others, and why.
         facts: How it was computed: model, device, provider, nodes per provider, versions, batches.
     """
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from medsynth.artifact.contract import broken_rules, latent_length
 from medsynth.artifact.files import parse_metadata
-from medsynth.errors import ArtifactError, ConfigError
+from medsynth.errors import ArtifactError, ConfigError, DeviceError
 from medsynth.infer.foreign import ForeignFacts, adopt
 from medsynth.infer.model import OpenModel
 from medsynth.infer.tuning import tuned_options
@@ -39,7 +39,7 @@ class Session(OpenModel):
             ArtifactError: The file is missing or corrupt, its graph breaks the contract, or it is foreign and facts are
                 missing.
             ConfigError: There is no such device, or facts are given of a file that says them itself.
-            DeviceError: The device does not work here.
+            DeviceError: The device does not work here, or gives other answers than the file's golden outputs.
         """
         super().__init__(path, device)
         if self.metadata_text is None:
@@ -57,9 +57,12 @@ class Session(OpenModel):
     def _tune(self) -> None:
         """Open the file again with the options that are best on this GPU."""
         latent = latent_length(self.inputs) if self.metadata.task == "generator" else 0
-        options = tuned_options(
-            self.metadata, latent, lambda options: OpenModel(self.path, self.device, options=options).run
-        )
+        try:
+            options = tuned_options(
+                self.metadata, latent, lambda options: OpenModel(self.path, self.device, options=options).run
+            )
+        except DeviceError as error:
+            raise DeviceError(f"{self.path}: {error}") from error
         if options:
             super().__init__(self.path, self.device, options=options)
 

@@ -60,7 +60,7 @@ def gather(sources: str | Path | Dataset | Iterable[ImageSource]) -> Sources:
         return _read_csv(root) if root.suffix.lower() == ".csv" else Sources((root,), (root.name,))
     if not root.is_dir():
         raise DataError(f"{root}: no such folder or image. Give a folder with images, a CSV, or one image.")
-    found = tuple(sorted(_walk(root, "", set()), key=natural_key))
+    found = tuple(sorted(_walk(root, "", frozenset()), key=natural_key))
     if not found:
         raise DataError(
             f"{root}: no images in this folder or below it. Give a folder that holds PNG, JPEG or DICOM files."
@@ -105,19 +105,21 @@ def _read_csv(path: Path) -> Sources:
         raise DataError(f"{path}: a CSV must be UTF-8 text. Save it again as UTF-8.") from None
     except csv.Error as error:
         raise DataError(f"{path}: cannot be read as CSV ({error}).") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from error
     if not cells:
         raise DataError(f"{path}: no images to classify: the CSV has only its header.")
     folder = path.absolute().parent
     return Sources(_Files(lambda cell: locate(folder, cell), cells), cells)
 
 
-def _walk(folder: Path, above: str, seen: set[Path]) -> Iterator[str]:
+def _walk(folder: Path, above: str, inside: frozenset[Path]) -> Iterator[str]:
+    """Names below a folder; ``inside`` are the folders on the way to it, so that only a link back to one ends there."""
     real = folder.resolve()
-    if real in seen:  # A link back to a folder above.
+    if real in inside:
         return
-    seen.add(real)
     for kind, entry in scan_folder(folder):
         if kind == "image":
             yield above + entry
         elif kind == "folder":
-            yield from _walk(folder / entry, f"{above}{entry}/", seen)
+            yield from _walk(folder / entry, f"{above}{entry}/", inside | {real})

@@ -3,9 +3,9 @@
 Columns of CSV and Parquet: ``path``, ``predicted``, then ``probability_<class>`` for each class in order. A line of
 JSONL has ``path``, ``predicted`` and ``probabilities`` (an object by class). ``FILE.meta.json`` beside it, schema 1:
 ``model``, ``device``, ``provider``, ``provider_options``, ``nodes`` (per provider), ``versions``, ``batches``,
-``classes``, ``positive``, ``threshold``, ``rows`` and ``quarantine`` (``name`` and ``reason`` of each image that could
-not be read). ``batches`` has ``sizes`` (how often the model ran at which batch size), ``wasted_rows`` (padding and
-unreadable images) and their share ``waste``. Where :func:`~medsynth.infer.predict_folder` wrote it also ``identity``:
+``classes``, ``positive``, ``threshold``, ``rows`` and ``quarantine`` (``name`` and ``reason`` of each image that has no
+row). ``batches`` has ``sizes`` (how often the model ran at which batch size), ``wasted_rows`` (padding and images
+without a row) and their share ``waste``. Where :func:`~medsynth.infer.predict_folder` wrote it also ``identity``:
 what work it is, for ``resume``.
 """
 

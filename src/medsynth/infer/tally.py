@@ -25,9 +25,9 @@ class Rows:
     Attributes:
         start: Index of the first input.
         stop: Index behind the last one.
-        indices: Those that could be read.
-        probabilities: float32 (readable, classes).
-        skipped: Those that could not be read.
+        indices: Those that have a result.
+        probabilities: float32 (results, classes), finite.
+        skipped: Those that could not be read, or to which the model gave no finite answer.
         sizes: Batch size of each run of the model, padding included.
     """
 
@@ -44,7 +44,7 @@ class Tally:
 
     Attributes:
         images: Images with a result.
-        skipped: Images that could not be read; they alone are kept.
+        skipped: Images without one; they alone are kept.
         sizes: How often the model ran at which batch size.
     """
 
@@ -57,7 +57,7 @@ class Tally:
         """The same results, counted as they pass.
 
         Raises:
-            DataError: All have passed, and no image could be read.
+            DataError: All have passed, and no image has a result.
         """
         inputs = 0
         for rows in parts:
@@ -68,10 +68,10 @@ class Tally:
             yield rows
         if not self.images:
             first = f"{self.skipped[0].name}: {self.skipped[0].reason}" if self.skipped else "no image was given"
-            raise DataError(f"none of {inputs} images could be read. The first: {first}")
+            raise DataError(f"none of {inputs} images could be read and classified. The first: {first}")
 
     def batches(self) -> dict[str, Any]:
-        """How often the model ran at which batch size, and the share of its rows that were padding or unreadable."""
+        """How often the model ran at which batch size, and the share of its rows that gave no result, like padding."""
         ran = sum(size * times for size, times in self.sizes.items())
         wasted = ran - self.images
         return {

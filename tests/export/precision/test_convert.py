@@ -22,7 +22,7 @@ def converted(request, classifier_file, drawn, tmp_path_factory):
     return medsynth.export(classifier_file, out, precision=request.param, calibration=drawn, budget=WIDE)
 
 
-def test_the_file_proves_itself_and_says_where_it_comes_from(converted, classifier_file):
+def test_the_file_proves_itself_and_says_where_it_comes_from(converted, classifier_file, drawn):
     assert all(check.passed for check in artifact.verify(converted))
     parent, child = artifact.read(classifier_file), artifact.read(converted)
     assert child.precision["parent"] == parent.content_hash
@@ -31,6 +31,8 @@ def test_the_file_proves_itself_and_says_where_it_comes_from(converted, classifi
     assert gate["budget"]["flips"] == 0.05
     assert gate["part"] == "validation"
     assert gate["flips"]["value"] <= 0.05
+    assert gate["same_data_as_training"]
+    assert gate["images"] == len(drawn.part("validation"))
     same = ("task", "classes", "positive", "image", "plugin", "data", "training", "validation", "threshold")
     assert all(getattr(parent, name) == getattr(child, name) for name in same)
     assert child.content_hash != parent.content_hash
@@ -126,6 +128,58 @@ def test_a_generator_is_judged_by_grey_levels_and_by_a_classifier(generator_file
     )
     assert np.abs(first - second).mean() < 4.0
     assert (first != second).any() or precision == "fp16"
+
+
+def test_other_data_are_recorded_for_every_precision(classifier_file, drawn, tmp_path):
+    from medsynth.dataset import from_arrays
+
+    labels = [drawn.classes[label] for label in drawn.labels]
+    negatives = [255 - image for image in drawn.images]
+    other = from_arrays(negatives, labels, groups=drawn.groups, source="negatives")
+    wide = Budget(flips=1.0, auc=1.0)
+    for precision in ("fp16", "int8"):
+        out = medsynth.export(classifier_file, tmp_path / "q.onnx", precision=precision, calibration=other, budget=wide)
+        gate = artifact.read(out).precision["gate"]
+        assert (gate["part"], gate["source"], gate["fingerprint"]) == ("validation", "negatives", other.fingerprint)
+        assert gate["same_data_as_training"] is False
+
+
+def test_a_generator_is_judged_on_noise_whatever_data_are_given(generator_file, drawn, tmp_path):
+    out = medsynth.export(generator_file, tmp_path / "g.onnx", precision="fp16", calibration=drawn)
+    gate = artifact.read(out).precision["gate"]
+    assert gate["part"] == "noise"
+    assert "fingerprint" not in gate
+
+
+def test_a_classifier_without_an_answer_cannot_judge_a_generator(
+    generator_file, classifier_file, tmp_path, monkeypatch
+):
+    classifier = medsynth.load_model(classifier_file, device="cpu")
+    run = classifier._runner._run
+
+    def forget_the_first(feeds):
+        outputs = run(feeds)
+        outputs["probabilities"][0] = np.nan
+        return outputs
+
+    monkeypatch.setattr(classifier._runner, "_run", forget_the_first)
+    with pytest.raises(ArtifactError, match=r"classifier\.onnx: must answer every image .* Give another --classifier"):
+        medsynth.export(generator_file, tmp_path / "g.onnx", precision="fp16", classifier=classifier)
+
+
+def test_a_refusal_names_the_options_of_its_task(generator_file, classifier_file, drawn, tmp_path):
+    none = Budget(flips=0.0, auc=0.0, mean_grey=0.0, worst_grey=0.0)
+    for source, said in (
+        (
+            generator_file,
+            r"Widen the budget \(--max-grey-change, --max-worst-grey, with --classifier --max-flips\), or",
+        ),
+        (classifier_file, r"Widen the budget \(--max-flips, --max-auc-change\), calibrate on more images, or"),
+    ):
+        with pytest.raises(CheckFailedError, match=said):
+            medsynth.export(
+                source, tmp_path / "q.onnx", precision="int8", calibration=drawn, budget=none, fallback=False
+            )
 
 
 def test_what_cannot_be_converted_is_told(classifier_file, drawn, tmp_path, phantom):

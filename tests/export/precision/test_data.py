@@ -55,10 +55,17 @@ def test_the_phantom_is_drawn_again(run, drawn, monkeypatch):
         remembered_data(run)
 
 
+def test_a_class_that_validation_lacks_is_told(small, drawn):
+    opacity = drawn.classes.index("opacity")
+    kept = [row for row, part in enumerate(drawn.split) if part != "validation" or drawn.labels[row] == opacity]
+    with pytest.raises(DataError, match=r"phantom: the validation part has no readable image of clear\. Every class"):
+        decode_images(drawn.take(kept), small.metadata("classifier", small.SPEC))
+
+
 def test_labels_are_the_indices_of_the_model(small, drawn):
     metadata = small.metadata("classifier", small.SPEC)
     plain = decode_images(drawn, metadata)
     turned = decode_images(drawn, replace(metadata, classes=metadata.classes[::-1]))
     np.testing.assert_array_equal(turned.validation.labels, 1 - plain.validation.labels)
-    assert not plain.facts["same_data_as_training"]
+    assert plain.facts == {"source": "phantom", "fingerprint": drawn.fingerprint, "same_data_as_training": False}
     json.dumps(plain.facts)

@@ -12,6 +12,8 @@ HARM = {"a": 1.0, "b": 5.0, "c": 3.0, "d": 0.5}
 class Subject:
     """A model is the set of layers kept; its error is the harm of all the others."""
 
+    advice = "Do this"
+
     def __init__(self, allowed):
         self.allowed = allowed
 
@@ -44,7 +46,9 @@ def test_the_most_harmful_layers_are_kept_and_no_more():
 
 
 def test_over_the_budget_with_half_of_the_layers_kept_is_refused():
-    with pytest.raises(CheckFailedError, match=r"even with 2 of 4 layers in float32: too much\. Nothing was written"):
+    with pytest.raises(
+        CheckFailedError, match=r"even with 2 of 4 layers in float32: too much\. Nothing was written\. Do this, or stay"
+    ):
         _search(1.0)
 
 

@@ -90,7 +90,7 @@ def convert(
         )
     reference = parse_model(read_bytes(source))
     del reference.metadata_props[:]
-    subject, calibration = _subject(source, reference, parent, data, classifier, budget)
+    subject, judged, calibration = _subject(source, reference, parent, data, classifier, budget)
     prepare = _prepare_int8 if precision == "int8" else _prepare_fp16
     names, make, how = prepare(reference, subject)
     found = convert_within_budget(make, names, subject, fallback=fallback, tell=tell)
@@ -99,7 +99,7 @@ def convert(
         "target": _TARGETS[precision],
         "parent": parent.content_hash,
         "kept_in_fp32": list(found.kept),
-        "gate": {"budget": asdict(budget), "part": "validation" if data else "noise", **found.verdict.measured},
+        "gate": {"budget": asdict(budget), **judged, **found.verdict.measured},
     }
     if found.kept:
         facts["gate"]["without_fp32_layers"] = dict(found.whole.measured)
@@ -117,16 +117,22 @@ def _subject(
     data: Dataset | None,
     classifier: Classifier | None,
     budget: Budget,
-) -> tuple[Subject, dict[str, Any]]:
+) -> tuple[Subject, dict[str, Any], dict[str, Any]]:
+    """What is converted, and for the metadata the facts of what judges and of what calibrates it."""
     if metadata.task == "generator":
-        return GeneratorSubject(reference, metadata, _SAMPLES, budget, classifier), {"noise": _SAMPLES}
+        subject = GeneratorSubject(reference, metadata, _SAMPLES, budget, classifier)
+        return subject, {"part": "noise"}, {"noise": _SAMPLES}
     if data is None:
         raise ConfigError(
             f"{source}: a classifier is calibrated on training images and judged on validation images. "
             "Give the data set that it was trained on with --calibration."
         )
     images = decode_images(data, metadata)
-    return ClassifierSubject(reference, metadata, images.calibration, images.validation, budget), images.facts
+    return (
+        ClassifierSubject(reference, metadata, images.calibration, images.validation, budget),
+        {**images.facts, "part": "validation"},
+        {**images.facts, "part": "train", "images": len(images.calibration)},
+    )
 
 
 def _prepare_fp16(reference: onnx.ModelProto, subject: Subject) -> _Prepared:

@@ -29,7 +29,7 @@ class Images:
     Attributes:
         calibration: uint8 (n, height, width, channels) of the training part.
         validation: The validation part; labels are the model's class indices.
-        facts: Where they come from, for the metadata.
+        facts: Where both come from, for the metadata.
     """
 
     calibration: NDArray[np.uint8]
@@ -64,7 +64,8 @@ def decode_images(data: Dataset, metadata: Metadata) -> Images:
     """Decode evenly spaced training images and the whole validation part as the model takes them.
 
     Raises:
-        DataError: Other classes than the model's, or no training or validation part.
+        DataError: Other classes than the model's, no training or validation part, or no readable image of a class in
+            the latter: nothing can be judged or fitted on it.
     """
     if set(data.classes) != set(metadata.classes):
         raise DataError(
@@ -74,14 +75,18 @@ def decode_images(data: Dataset, metadata: Metadata) -> Images:
     training, validation = data.part("train"), data.part("validation")
     chosen = np.unique(np.linspace(0, len(training) - 1, _CALIBRATION_IMAGES).round().astype(np.int64))
     decoded = validation.decode(metadata.image)
+    missing = [name for place, name in enumerate(data.classes) if not (decoded.labels == place).any()]
+    if missing:
+        raise DataError(
+            f"{data.source}: the validation part has no readable image of {', '.join(missing)}. "
+            "Every class needs some there; give more images or a split column."
+        )
     index = np.array([metadata.classes.index(name) for name in data.classes])
     calibration = training.take(chosen).decode(metadata.image).images
     facts = {
         "source": data.source,
-        "part": "train",
-        "images": len(calibration),
         "fingerprint": data.fingerprint,
-        # Another data set, or another split of it, may calibrate on what the model will be tested with.
+        # Another data set, or another split of it, may hold what the model will be tested with.
         "same_data_as_training": data.fingerprint == metadata.data.get("fingerprint"),
     }
     return Images(calibration=calibration, validation=replace(decoded, labels=index[decoded.labels]), facts=facts)

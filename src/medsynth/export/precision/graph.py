@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import onnx
 from onnx import numpy_helper
 
+from medsynth.artifact.files import serialise
 from medsynth.artifact.golden import runtime_says
 from medsynth.artifact.runtime import import_onnxruntime, session_options
 from medsynth.errors import ArtifactError
@@ -92,14 +93,16 @@ def name_nodes(graph: onnx.GraphProto) -> None:
 
 
 def drop_unused(graph: onnx.GraphProto) -> None:
-    """Remove nodes and initialisers that no output depends on."""
-    needed = {value.name for value in graph.output}
-    kept = []
-    for node in reversed(graph.node):  # Nodes stand in topological order.
-        if needed.intersection(node.output):
-            kept.append(node)
-            needed.update(node.input)
-    kept.reverse()
+    """Remove nodes and initialisers that no output depends on; nodes may stand in any order."""
+    producers = {name: node for node in graph.node for name in node.output if name}
+    needed: set[str] = set()
+    asked = [value.name for value in graph.output]
+    while asked:
+        name = asked.pop()
+        if name not in needed and name:  # An optional input that is absent has no name.
+            needed.add(name)
+            asked += producers[name].input if name in producers else ()
+    kept = [node for node in graph.node if needed.intersection(node.output)]
     used = [tensor for tensor in graph.initializer if tensor.name in needed]
     del graph.node[:], graph.initializer[:]
     graph.node.extend(kept)
@@ -115,7 +118,7 @@ def open_session(model: onnx.ModelProto, *, optimised: Path | None = None, extra
         extra_outputs: float32 tensors inside the graph to expose as outputs.
 
     Raises:
-        ArtifactError: onnxruntime refuses the model.
+        ArtifactError: onnxruntime refuses the model, or it has more than 2 GiB.
     """
     onnxruntime = import_onnxruntime()
     options = session_options()
@@ -130,10 +133,9 @@ def open_session(model: onnx.ModelProto, *, optimised: Path | None = None, extra
             for name in dict.fromkeys(extra_outputs)
             if name not in present
         )
+    serialised = serialise(model)
     try:
-        return onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"], enable_fallback=0
-        )
+        return onnxruntime.InferenceSession(serialised, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # onnxruntime's exceptions have no common class but this.
         raise ArtifactError(f"onnxruntime cannot load the converted model ({runtime_says(error)}).") from error
 

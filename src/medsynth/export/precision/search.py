@@ -70,7 +70,7 @@ def convert_within_budget(
     if not verdict.passed:
         tried = f" even with {len(kept)} of {len(layers)} layers in float32" if kept else ""
         raise CheckFailedError(
-            f"the gate refuses this precision{tried}: {'; '.join(verdict.over)}. Nothing was written. Widen the budget "
-            "(--max-flips, --max-auc-change), calibrate on more images, or stay with fp32."
+            f"the gate refuses this precision{tried}: {'; '.join(verdict.over)}. Nothing was written. "
+            f"{subject.advice}, or stay with fp32."
         )
     return Converted(model, kept, verdict, whole)

@@ -10,6 +10,7 @@ import numpy as np
 
 from medsynth.artifact import noise
 from medsynth.artifact.contract import infos_from_onnx, latent_length
+from medsynth.errors import ArtifactError
 from medsynth.export.precision.gate import Budget, Verdict, judge_images, judge_probabilities
 from medsynth.export.precision.graph import open_session
 from medsynth.metrics import Rows, decide
@@ -32,9 +33,15 @@ Feeds = dict[str, "NDArray[Any]"]
 
 
 class Subject(ABC):
-    """A float32 model with the inputs that calibrate and judge what is made of it."""
+    """A float32 model with the inputs that calibrate and judge what is made of it.
+
+    Attributes:
+        output: Name of the output that is compared.
+        advice: What helps where the gate refuses.
+    """
 
     output: str
+    advice: str
 
     def __init__(self, reference: onnx.ModelProto, calibration: Feeds, judging: Feeds, budget: Budget) -> None:
         self.budget = budget
@@ -76,6 +83,7 @@ class ClassifierSubject(Subject):
     """
 
     output = "probabilities"
+    advice = "Widen the budget (--max-flips, --max-auc-change), calibrate on more images"
 
     def __init__(
         self,
@@ -110,6 +118,7 @@ class GeneratorSubject(Subject):
     """
 
     output = "images"
+    advice = "Widen the budget (--max-grey-change, --max-worst-grey, with --classifier --max-flips)"
 
     def __init__(
         self,
@@ -134,8 +143,14 @@ class GeneratorSubject(Subject):
     @staticmethod
     def _name(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray[np.int64]:
         metadata = classifier.metadata
+        predictions = classifier.predict(list(images))
+        if predictions.skipped:
+            raise ArtifactError(
+                f"{classifier.path}: must answer every image of the generator, but of {len(predictions.skipped)} "
+                f"{predictions.skipped[0].reason} Give another --classifier."
+            )
         return decide(
-            classifier.predict(list(images)).probabilities,
+            predictions.probabilities,
             positive=metadata.classes.index(metadata.positive),
             threshold=metadata.threshold,
         )
