@@ -54,7 +54,7 @@ def test_infer(classifier: str, scans: str, tmp_path: Path, capsys: pytest.Captu
     assert run(call) == 0
     said = capsys.readouterr()
     assert f"{out}: 10 images on cpu" in said.out
-    assert "1 could not be read" in said.err
+    assert "1 without a row" in said.err
     assert "2.png: the file is empty." in said.err
     assert "images/s" in said.err
     with out.open(newline="") as file:
