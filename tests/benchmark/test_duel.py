@@ -79,10 +79,13 @@ def test_a_fresh_process_measures(tiny: ModuleType, tmp_path: Path) -> None:
 def test_the_command(played: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     played({"a": [10] * 5, "b": [8] * 5})
     out = tmp_path / "d.json"
-    assert run(["benchmark", "a.onnx", "--vs", "b.onnx", "--batch-sizes", "4", "--out", str(out)]) == 1
+    a, b = (str(tmp_path / f"{name}.onnx") for name in "ab")
+    for path in (a, b):
+        Path(path).write_bytes(b"played")
+    assert run(["benchmark", a, "--vs", b, "--batch-sizes", "4", "--out", str(out)]) == 1
     assert "b.onnx: is slower: 0.800 times the speed of a.onnx" in capsys.readouterr().err
     (written,) = json.loads(out.read_text())["duels"]
     assert written["comparison"]["verdict"] == "slower"
     assert written["pairs"] == [[10, 8]] * 5
-    assert run(["benchmark", "a.onnx", "--vs", "b.onnx", "--scenario", "server", "--out", str(out)]) == 2
+    assert run(["benchmark", a, "--vs", b, "--scenario", "server", "--out", str(out)]) == 2
     assert "--vs takes one MODEL" in capsys.readouterr().err
