@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medsynth.artifact.contract import broken_rules, infos_from_onnx, latent_length
-from medsynth.artifact.files import content_hash, metadata_text, parse_metadata, parse_model, read_bytes
+from medsynth.artifact.files import content_hash, metadata_text, parse_metadata, parse_model, read_bytes, require_file
 from medsynth.artifact.golden import CpuRunner, golden_values, largest_difference, remake_inputs
 from medsynth.errors import ArtifactError, MedsynthError, one_line
 
@@ -44,8 +44,7 @@ def verify(path: str | Path) -> tuple[Check, ...]:
     Raises:
         ArtifactError: There is no such file, or it may not be read.
     """
-    if not Path(path).is_file():
-        raise ArtifactError(f"{path}: no such file. Give an ONNX file that medsynth export wrote.")
+    require_file(path)
     return tuple(_checks(Path(path)))
 
 

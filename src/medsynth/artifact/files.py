@@ -23,7 +23,17 @@ if TYPE_CHECKING:
 
     import onnx
 
-__all__ = ["METADATA_KEY", "content_hash", "parse_metadata", "parse_model", "read", "read_bytes", "stamp", "write"]
+__all__ = [
+    "METADATA_KEY",
+    "content_hash",
+    "parse_metadata",
+    "parse_model",
+    "read",
+    "read_bytes",
+    "require_file",
+    "stamp",
+    "write",
+]
 
 METADATA_KEY = "medsynth"
 """Key of the JSON in the ONNX file's ``metadata_props``."""
@@ -115,6 +125,16 @@ def read(path: str | Path) -> Metadata:
         return parse_metadata(metadata_text(parse_model(read_bytes(path))))
     except ArtifactError as error:
         raise ArtifactError(f"{path}: {error}") from error
+
+
+def require_file(path: str | Path) -> None:
+    """Tell before the work that there is no such file.
+
+    Raises:
+        ArtifactError: There is none.
+    """
+    if not Path(path).is_file():
+        raise ArtifactError(f"{path}: no such file. Give an ONNX file that medsynth export wrote.")
 
 
 def read_bytes(path: str | Path) -> bytes:

@@ -42,8 +42,9 @@ def benchmark(
 
     A sweep: medsynth benchmark fp32.onnx int8.onnx --device cpu,cuda --out timing.json --plot timing.png
     """
+    from medsynth.artifact.files import require_file
     from medsynth.benchmark import working_devices, write_reports
-    from medsynth.errors import ArtifactError, CheckFailedError, ConfigError
+    from medsynth.errors import CheckFailedError, ConfigError
     from medsynth.outputs import ensure_file
 
     try:
@@ -51,8 +52,7 @@ def benchmark(
     except ValueError:
         raise ConfigError(f"--batch-sizes must be whole numbers separated by commas. Got {batch_sizes!r}.") from None
     for model in [*models, *([] if vs is None else [vs])]:
-        if not model.is_file():
-            raise ArtifactError(f"{model}: no such file. Give an ONNX file that medsynth export wrote.")
+        require_file(model)
     ensure_file(out)
     if vs is not None:
         if any((scenario != "offline", images, rate, target_ms, image_size, plot, len(models) > 1, "," in device)):

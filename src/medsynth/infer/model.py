@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medsynth.artifact.contract import TensorInfo, infos_from_session
-from medsynth.artifact.files import METADATA_KEY
+from medsynth.artifact.files import METADATA_KEY, require_file
 from medsynth.artifact.golden import runtime_says
 from medsynth.artifact.runtime import import_onnxruntime, runtime_versions, session_options
 from medsynth.errors import ArtifactError, DeviceError, MedsynthError, MemoryRanOutError
@@ -70,8 +70,7 @@ class OpenModel:
             DeviceError: The device does not work here.
         """
         self.path = Path(path)
-        if not self.path.is_file():
-            raise ArtifactError(f"{path}: no such file. Give an ONNX file that medsynth export wrote.")
+        require_file(path)
         self.device = resolve_device(device)
         self.options = dict(options or {})
         self._session = _open(self.path, self.provider, model, self.options)
