@@ -19,9 +19,8 @@ TINY = {
     "image_size": 32,
     "epochs": 1,
     "batch_size": 16,
-    "weights": "none",
-    "width": 0.0625,
-    "batch_norm": True,
+    "backbone": "tiny-cnn",
+    "width": 4,
 }
 
 

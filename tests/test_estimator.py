@@ -25,7 +25,8 @@ TINY = {
     "epochs": 1,
     "batch_size": 8,
     "learning_rate": 1e-3,
-    "settings": {"weights": "none", "width": 0.0625, "batch_norm": True},
+    "backbone": "tiny-cnn",
+    "settings": {"width": 4},
     "device": "cpu",
 }
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -68,6 +69,29 @@ def test_a_run_resumed_from_the_cache_equals_an_uninterrupted_one(phantom, tmp_p
     for one, other in zip(_weights(whole), _weights(cut), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
     assert cut.outcome["validation"] == pytest.approx(whole.outcome["validation"], rel=1e-4)
+
+
+@pytest.mark.parametrize("room_at_first", [False, True])
+def test_a_run_goes_on_from_what_it_began_with_whatever_room_there_is(phantom, tmp_path, monkeypatch, room_at_first):
+    def train(**more):
+        return medsynth.train_classifier(phantom, out=tmp_path / "cut", views=2, **FROZEN, **more)
+
+    def full(_):
+        return shutil._ntuple_diskusage(10**9, 10**9, 0)
+
+    with monkeypatch.context() as patch:
+        if not room_at_first:
+            patch.setattr(shutil, "disk_usage", full)
+        _killed_after(1, monkeypatch, train)
+    assert (tmp_path / "cut" / "views").is_dir()
+    assert bool(list((tmp_path / "cut" / "views").rglob("*.npy"))) == room_at_first
+    shutil.rmtree(tmp_path / "cut" / "views")
+    with monkeypatch.context() as patch:
+        if room_at_first:
+            patch.setattr(shutil, "disk_usage", full)
+        cut = train(resume=True)
+    assert cut.outcome["epochs"] == 3
+    assert cut.outcome["frozen"][0].get("why_not") == (None if room_at_first else "the run was begun without")
 
 
 def test_a_cache_that_was_named_serves_the_next_run(phantom, tmp_path, monkeypatch):

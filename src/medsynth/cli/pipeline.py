@@ -58,13 +58,11 @@ def run(
     given = parse_assignments(option or ())
     if weights is not None:
         given["classifier.weights"] = weights
-    _run(
-        load_dataset(data, positive=positive),
-        out,
-        ClassifierConfig.from_settings({**tables["classifier"], **_of_stage("classifier", given)}),
-        GeneratorConfig.from_settings({**tables["generator"], **_of_stage("generator", given)}),
-        tuple(_reference(table) for table in tables["reference"]),
-    )
+    # Before the data, which take longer to read.
+    classifier = ClassifierConfig.from_settings({**tables["classifier"], **_of_stage("classifier", given)})
+    generator = GeneratorConfig.from_settings({**tables["generator"], **_of_stage("generator", given)})
+    references = tuple(_reference(table) for table in tables["reference"])
+    _run(load_dataset(data, positive=positive), out, classifier, generator, references)
 
 
 def _run(data: Dataset, out: Path, classifier: Any, generator: Any, references: tuple[Reference, ...] = ()) -> None:

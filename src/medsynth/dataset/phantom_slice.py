@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ __all__ = ["cut_slice"]
 
 # Hounsfield units.
 _AIR, _FAT, _MUSCLE, _BLOOD, _MARROW, _BONE, _VESSEL = -1000.0, -95.0, 45.0, 70.0, 230.0, 650.0, 20.0
+
+_AT_ONCE, _SIDE = 2**16, 8  # Pixels of boxes that are computed together; their sides are multiples.
 
 
 def cut_slice(patient: Patient, level: float, draws: Draws, size: int) -> NDArray[np.uint8]:
@@ -162,24 +165,56 @@ def _paint(hounsfield: Field, value: float | Field, distance: Field, pixel: floa
 
 def _tubes(x: Field, y: Field, level: float, rows: NDArray[np.float64], pixel: float) -> Field:
     """Coverage in [0, 1] of the tubes (start, end, radius) where the slice at ``level`` cuts them."""
-    size = len(x)
     covered = np.zeros_like(x)
-    for ax, ay, az, bx, by, bz, radius in rows.tolist():
-        reach = radius + pixel
-        if not min(az, bz) - reach < level < max(az, bz) + reach:
-            continue
-        columns, lines = _reach(ax, bx, reach, size), _reach(ay, by, reach, size)
-        px, py, pz = x[lines, columns] - ax, y[lines, columns] - ay, level - az
-        dx, dy, dz = bx - ax, by - ay, bz - az
-        along = _unit((px * dx + py * dy + pz * dz) / (dx * dx + dy * dy + dz * dz))
-        px, py, off = px - along * dx, py - along * dy, pz - along * dz
-        near = np.sqrt(px * px + py * py + off * off)
-        box = covered[lines, columns]
-        np.maximum(box, _unit(0.5 + (radius - near) / pixel), out=box)
+    low, high, reach = np.minimum(rows[:, 2], rows[:, 5]), np.maximum(rows[:, 2], rows[:, 5]), rows[:, 6] + pixel
+    rows = rows[(low - reach < level) & (level < high + reach)]
+    for corners, (height, width), tubes in _boxes(rows, pixel, len(x)):
+        lines = corners[:, 0, None, None] + np.arange(height)[:, None]
+        columns = corners[:, 1, None, None] + np.arange(width)
+        found = _coverage(x[lines, columns], y[lines, columns], level, tubes, pixel)
+        for (line, column), each in zip(corners.tolist(), found, strict=True):
+            box = covered[line : line + height, column : column + width]
+            np.maximum(box, each, out=box)
     return covered
 
 
-def _reach(start: float, end: float, reach: float, size: int) -> slice:
-    """Pixels along one axis that a tube can touch, wherever the warp (0.04 at most) has moved it."""
-    low, high = min(start, end) - reach - 0.05, max(start, end) + reach + 0.05
-    return slice(max(int((low + 1.0) / 2.0 * size), 0), max(int((high + 1.0) / 2.0 * size) + 1, 0))
+def _boxes(
+    rows: NDArray[np.float64], pixel: float, size: int
+) -> Iterator[tuple[NDArray[np.intp], tuple[int, int], NDArray[np.float64]]]:
+    """Boxes that hold all that a tube covers, as (line, column) of their corners; of one height and width, with tubes.
+
+    Sides are multiples of _SIDE, so that there are few kinds of boxes and each kind is computed at once.
+    """
+    near = np.minimum(rows[:, 1::-1], rows[:, 4:2:-1])  # (y, x)
+    far = np.maximum(rows[:, 1::-1], rows[:, 4:2:-1])
+    beyond = rows[:, 6:] + pixel + 0.05  # The warp moves a pixel by 0.04 at most.
+    first = np.clip(((near - beyond + 1.0) / 2.0 * size).astype(np.intp), 0, size - 1)
+    last = np.clip(((far + beyond + 1.0) / 2.0 * size).astype(np.intp), 0, size - 1)
+    sides = np.minimum((last - first + _SIDE) // _SIDE * _SIDE, size)
+    first = np.minimum(first, size - sides)
+    kinds = sides[:, 0] * (size + 1) + sides[:, 1]
+    for kind in np.unique(kinds).tolist():
+        height, width = divmod(kind, size + 1)
+        chosen = np.flatnonzero(kinds == kind)
+        for start in range(0, len(chosen), count := max(1, _AT_ONCE // (height * width))):
+            some = chosen[start : start + count]
+            yield first[some], (height, width), rows[some]
+
+
+def _coverage(x: Field, y: Field, level: float, tubes: NDArray[np.float64], pixel: float) -> Field:
+    """Coverage of each tube in its box; ``x`` and ``y`` are (tubes, height, width)."""
+    ends = tubes[:, :, None, None]
+    delta = ends[:, 3:6] - ends[:, :3]
+    above = level - ends[:, 2]
+    # Rounded to float32 where they meet pixels, and not before.
+    ax, ay, radius, dx, dy, dz, pz, high, length = (
+        each.astype(np.float32)
+        for each in (
+            ends[:, 0], ends[:, 1], ends[:, 6], delta[:, 0], delta[:, 1], delta[:, 2], above, above * delta[:, 2],
+            delta[:, 0] * delta[:, 0] + delta[:, 1] * delta[:, 1] + delta[:, 2] * delta[:, 2],
+        )
+    )  # fmt: skip
+    px, py = x - ax, y - ay
+    along = _unit((px * dx + py * dy + high) / length)
+    px, py, off = px - along * dx, py - along * dy, pz - along * dz
+    return _unit(0.5 + (radius - np.sqrt(px * px + py * py + off * off)) / pixel)

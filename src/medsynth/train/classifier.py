@@ -86,7 +86,7 @@ def train_classifier(
     for plan in plan_stages(config):
         if progress.epoch > plan.last:
             continue  # The checkpoint is of a later stage.
-        stage, facts = plan.prepare(material, run, config)
+        stage, facts = plan.prepare(material, run, config, progress.cached if progress.epoch > plan.first else None)
         frozen.append(facts)
         with progress_bar(f"Training {config.backbone}", "images") as report:
             progress = fit(stage, run, config, model, progress, report)

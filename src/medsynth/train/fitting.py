@@ -7,18 +7,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from medsynth.errors import MedsynthError
 from medsynth.metrics import STATISTICS, Rows
 from medsynth.train.calibrate import softmax
-from medsynth.train.checkpoint import load_variables, model_variables, optimizer_variables, save_variables
+from medsynth.train.checkpoint import load_variables, model_variables, save_variables
 from medsynth.train.precision import precision, wants_bfloat16
 from medsynth.train.run import read_history, write_history
+from medsynth.train.step import build_optimizer, compile_step
 
 if TYPE_CHECKING:
+    import keras
     from numpy.typing import NDArray
 
     from medsynth.config import ClassifierConfig
@@ -26,10 +27,7 @@ if TYPE_CHECKING:
     from medsynth.train.examples import Examples
     from medsynth.train.run import Run
 
-__all__ = ["Progress", "Stage", "answerer", "build_optimizer", "cross_entropy", "fit", "metrics_of", "read_progress"]
-
-_WARM_UP = 0.05
-"""Share of the steps in which the learning rate rises."""
+__all__ = ["Progress", "Stage", "answerer", "fit", "metrics_of", "read_progress"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -41,6 +39,7 @@ class Stage:
         last: The epoch after its last.
         learning_rate: At its highest.
         keep_last: Whether the last weights are kept, and not those with the lowest validation loss.
+        cached: Whether the examples are what the frozen layers make of the images, and not pixels.
         network: From the examples' inputs to logits; shares its weights with the whole network.
         train: What it learns from.
         validation: What it is watched on; one view.
@@ -50,6 +49,7 @@ class Stage:
     last: int
     learning_rate: float
     keep_last: bool
+    cached: bool
     network: keras.Model
     train: Examples
     validation: Examples
@@ -57,10 +57,11 @@ class Stage:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run has come: epochs done, and the history row of the best one."""
+    """How far a run has come: epochs done, the history row of the best, and :attr:`Stage.cached` of the last stage."""
 
     epoch: int = 0
     best: Mapping[str, Any] | None = None
+    cached: bool | None = None
 
 
 def read_progress(run: Run) -> Progress:
@@ -106,8 +107,8 @@ def fit(
             save_variables(run.weights, {"model": model_variables(model)})
         write_history(run.history, rows)
         # Last, so that a kill before it repeats the epoch and writes the same files again.
-        trainer.save({"epoch": epoch, "best": best})
-    return Progress(epoch, best)
+        trainer.save({"epoch": epoch, "best": best, "cached": stage.cached})
+    return Progress(epoch, best, stage.cached)
 
 
 class _Trainer:
@@ -115,18 +116,11 @@ class _Trainer:
 
     def __init__(self, stage: Stage, run: Run, config: ClassifierConfig, report: OnProgress) -> None:
         self.stage, self.run, self.config, self.report = stage, run, config, report
-        # A model of its own, because compiling one that the caller holds would leave an optimizer in it.
-        self.model = keras.Model(stage.network.inputs[0], stage.network.outputs[0])
         each = len(stage.train.epoch(0, config.batch_size, config.seed)[1])
-        self.model.compile(
-            optimizer=build_optimizer(config, stage.learning_rate, each * (stage.last - stage.first)),
-            loss=cross_entropy(config.label_smoothing),
-            weighted_metrics=[],
-            metrics=["accuracy"],
-            jit_compile=False,
-        )
-        self.model.optimizer.build(self.model.trainable_variables)
-        self.answer = answerer(self.model)
+        self.optimizer = build_optimizer(config, stage.learning_rate, each * (stage.last - stage.first))
+        self.optimizer.build(stage.network.trainable_variables)
+        self.step = compile_step(stage.network, self.optimizer, config.label_smoothing)
+        self.answer = answerer(stage.network)
 
     def restore(self) -> None:
         load_variables(self.run.checkpoint, self._saved())
@@ -135,28 +129,21 @@ class _Trainer:
         save_variables(self.run.checkpoint, self._saved(), state)
 
     def _saved(self) -> dict[str, list[keras.Variable]]:
-        return {"model": model_variables(self.model), "optimizer": optimizer_variables(self.model)}
+        return {"model": model_variables(self.stage.network), "optimizer": list(self.optimizer.variables)}
 
     def train_epoch(self, epoch: int, before: Mapping[str, float]) -> dict[str, float]:
         """One pass; ``before`` is the history row of the last epoch, for the progress bar."""
         batches, sizes = self.stage.train.epoch(epoch, self.config.batch_size, self.config.seed)
-        seen, count = np.cumsum(sizes), len(self.stage.train)
-
-        def tell(step: int, logs: Mapping[str, float]) -> None:
-            figures = {"loss": logs["loss"], "accuracy": logs["accuracy"]}
-            if before:
-                figures["val_auc"] = before["val_auc"]
-            self.report(epoch * count + int(seen[step]), self.stage.last * count, figures)
-
+        count, seen, sums = len(self.stage.train), 0, np.zeros(2)
+        figures: dict[str, float] = {}
         with precision(wants_bfloat16(self.config.training_precision)):
-            history = self.model.fit(
-                batches,
-                steps_per_epoch=len(sizes),
-                verbose=0,
-                shuffle=False,
-                callbacks=[keras.callbacks.LambdaCallback(on_train_batch_end=tell)],
-            ).history
-        return {"loss": float(history["loss"][-1]), "accuracy": float(history["accuracy"][-1])}
+            for size, batch in zip(sizes, batches, strict=True):
+                sums += size * np.array([float(figure) for figure in self.step(*batch)])
+                seen += size
+                figures = dict(zip(("loss", "accuracy"), (sums / seen).tolist(), strict=True))
+                watched = {"val_auc": before["val_auc"]} if before else {}
+                self.report(epoch * count + seen, self.stage.last * count, figures | watched)
+        return figures
 
     def validate(self, epoch: int) -> NDArray[np.float32]:
         """Logits (n, classes) of the validation examples."""
@@ -189,36 +176,3 @@ def metrics_of(
     rows = Rows.of(labels, probabilities, positive=run.classes.index(run.positive), threshold=threshold)
     once = np.ones((1, len(rows)))
     return {name: float(statistic(rows, once)[0, 0]) for name, statistic in STATISTICS.items()}
-
-
-def build_optimizer(config: ClassifierConfig, rate: float, steps: int) -> keras.optimizers.Optimizer:
-    """Adam, with the settings' weight decay and schedule.
-
-    Args:
-        config: The settings.
-        rate: Learning rate at its highest.
-        steps: Over which it rises and falls, with the schedule ``"cosine"``.
-    """
-    scheduled: Any = rate
-    if config.schedule == "cosine":
-        warm = max(1, round(_WARM_UP * steps))
-        scheduled = keras.optimizers.schedules.CosineDecay(
-            0.0, max(1, steps - warm), alpha=0.01, warmup_target=rate, warmup_steps=warm
-        )
-    if not config.weight_decay:
-        return keras.optimizers.Adam(scheduled)
-    optimizer = keras.optimizers.AdamW(scheduled, weight_decay=config.weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
-
-
-def cross_entropy(smoothing: float) -> keras.losses.Loss:
-    """Of logits and class indices, with label smoothing."""
-    if not smoothing:
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-    def loss(labels: Any, logits: Any) -> Any:
-        targets = keras.ops.one_hot(keras.ops.reshape(labels, (-1,)), logits.shape[-1])
-        return keras.losses.categorical_crossentropy(targets, logits, from_logits=True, label_smoothing=smoothing)
-
-    return loss

@@ -7,13 +7,15 @@ the images alone are compared.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from medsynth.config import ClassifierConfig
@@ -21,13 +23,13 @@ from medsynth.errors import ConfigError
 from medsynth.plugins import registry
 from medsynth.train.batches import balanced_batches, step_batches
 from medsynth.train.calibrate import softmax
-from medsynth.train.fitting import answerer, build_optimizer, cross_entropy
+from medsynth.train.fitting import answerer
 from medsynth.train.freeze import cut_at_frozen, train_after
 from medsynth.train.precision import precision, wants_bfloat16
 from medsynth.train.stages import StagePlan, plan_stages
+from medsynth.train.step import build_optimizer, compile_step
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from medsynth.images import ImageSpec
@@ -114,27 +116,12 @@ class Retrainer:
         else:
             batches = step_batches(len(labels), config.batch_size, config.seed + seed, 0)
 
-        def stream() -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
-            for rows, _ in zip(batches, range(steps), strict=False):
-                yield inputs[rows], labels[rows]
-
-        signature = (
-            tf.TensorSpec((None, *inputs.shape[1:]), tf.as_dtype(inputs.dtype)),
-            tf.TensorSpec((None,), tf.int64),
-        )
-        trained = keras.Model(network.inputs[0], network.outputs[0])
-        trained.compile(
-            optimizer=build_optimizer(config, rate, steps),
-            loss=cross_entropy(config.label_smoothing),
-            jit_compile=False,
-        )
+        optimizer = build_optimizer(config, rate, steps)
+        optimizer.build(network.trainable_variables)
+        step = compile_step(network, optimizer, config.label_smoothing)
         with precision(wants_bfloat16(config.training_precision)):
-            trained.fit(
-                tf.data.Dataset.from_generator(stream, output_signature=signature).prefetch(tf.data.AUTOTUNE),
-                steps_per_epoch=steps,
-                shuffle=False,
-                verbose=0,
-            )
+            for rows in itertools.islice(batches, steps):
+                step(inputs[rows], labels[rows], np.ones(len(rows), np.float32))
 
 
 def retrainer(

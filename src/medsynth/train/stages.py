@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,8 +71,17 @@ class StagePlan:
             return self.learning_rate
         return _PRETRAINED_RATE if pretrained and not only_head else _RATE
 
-    def prepare(self, material: Material, run: Run, config: ClassifierConfig) -> tuple[Stage, dict[str, Any]]:
+    def prepare(
+        self, material: Material, run: Run, config: ClassifierConfig, cached: bool | None
+    ) -> tuple[Stage, dict[str, Any]]:
         """Unfreeze, cut, and compute what is frozen.
+
+        Args:
+            material: What it is trained with.
+            run: Holds the views, unless the settings name a folder for them.
+            config: The settings.
+            cached: :attr:`medsynth.train.fitting.Stage.cached` where the stage goes on, however much room there is now;
+                ``None`` where it begins.
 
         Returns:
             The stage, and what became of its frozen layers, for the run's outcome.
@@ -88,32 +98,25 @@ class StagePlan:
         keep_last = only_head or material.pretrained if config.keep is None else config.keep == "last"
         rate = self.rate(pretrained=material.pretrained, only_head=only_head)
         plan = None if cut is None else _plan(cut, material, run, config, augmented)
-        why_not = "nothing before a freeze point is frozen" if plan is None else plan.misfit(config.cache_gb * 1e9)
+        if plan is None:
+            why_not: str | None = "nothing before a freeze point is frozen"
+        elif cached is None:
+            why_not = plan.misfit(config.cache_gb * 1e9)
+        else:
+            why_not = None if cached else "the run was begun without"
         facts: dict[str, Any] = {"point": None if cut is None else cut.point}
+        stage = partial(Stage, first=self.first, last=self.last, learning_rate=rate, keep_last=keep_last)
         if cut is None or plan is None or why_not:
-            train = _pixels(material, config, augmented)
-            stage = self._stage(material.logits, train, _validation(material, None, config), keep_last, rate)
-            return stage, facts | {"views": 0, "bytes": 0, "why_not": why_not}
+            train, validation = _pixels(material, config, augmented), _validation(material, None, config)
+            chosen = stage(cached=False, network=material.logits, train=train, validation=validation)
+            return chosen, facts | {"views": 0, "bytes": 0, "why_not": why_not}
         began = time.monotonic()
         with progress_bar(f"Computing {plan.views} views up to {cut.point}", "images") as report:
             views = extract(plan, lambda done, total: report(done, total, {}))
         train = Examples(views=views, labels=material.train.labels, weights=material.weights)
-        stage = self._stage(cut.rest, train, _validation(material, cut, config), keep_last, rate)
+        chosen = stage(cached=True, network=cut.rest, train=train, validation=_validation(material, cut, config))
         seconds = round(time.monotonic() - began, 3)
-        return stage, facts | {"views": plan.views, "bytes": plan.bytes, "bfloat16": plan.bfloat16, "seconds": seconds}
-
-    def _stage(
-        self, network: keras.Model, train: Examples, validation: Examples, keep_last: bool, rate: float
-    ) -> Stage:
-        return Stage(
-            first=self.first,
-            last=self.last,
-            learning_rate=rate,
-            keep_last=keep_last,
-            network=network,
-            train=train,
-            validation=validation,
-        )
+        return chosen, facts | {"views": plan.views, "bytes": plan.bytes, "bfloat16": plan.bfloat16, "seconds": seconds}
 
 
 def plan_stages(config: ClassifierConfig) -> tuple[StagePlan, ...]:

@@ -176,8 +176,8 @@ def _write_view(plan: Plan, view: int, step: Any, tell: Callable[[int], None]) -
         if isinstance(error, OutputError):
             raise
         raise OutputError(
-            f"{unfinished}: cannot be written ({error.strerror or error}). Make room, choose another folder with the "
-            "option 'cache', or set cache_gb=0 to do without."
+            f"{unfinished}: cannot be written ({error.strerror or error}). Make room and go on with --resume, or begin "
+            "again in another --out with the option 'cache' (another folder for them) or cache_gb=0 (to do without)."
         ) from error
 
 
