@@ -10,8 +10,8 @@ import pytest
 
 SETTINGS = [
     "classifier.weights=none", "classifier.head=gap", "classifier.width=0.125", "classifier.batch_norm=true",
-    "classifier.epochs=6",
-    "classifier.learning_rate=0.001", "classifier.image_size=48", "generator.image_size=32", "generator.steps=20",
+    "classifier.epochs=6", "classifier.learning_rate=0.001", "classifier.image_size=48",
+    "generator.image_size=32", "generator.steps=20", "generator.sample_every=10",
 ]  # fmt: skip
 
 
