@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 _SMALL_CLASSIFIER = {
-    "backbone": "vgg16",
-    "options": {"weights": "none", "width": 0.0625, "batch_norm": True},
+    "backbone": "tiny-cnn",
+    "options": {"width": 4},
     "image_size": 32,
     "epochs": 1,
     "batch_size": 16,
