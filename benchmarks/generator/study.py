@@ -93,7 +93,7 @@ class Study:
 
     def __init__(self, given: argparse.Namespace, size: int) -> None:
         self.given, self.size = given, size
-        self.untaught = size <= 64  # Larger ones take hours to train from random weights on such a machine.
+        self.untaught = size <= 64  # 20 minutes of a core at 64 pixels already.
         self.data = medsynth.load_dataset(given.data, positive=given.positive)
         self.spec = self.data.image_spec(size)
         self.parts = {part: self.data.part(part).decode(self.spec) for part in ("train", "validation", "test")}

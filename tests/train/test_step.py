@@ -1,4 +1,4 @@
-"""The compiled step against Keras' own ``fit``."""
+"""The compiled step against Keras' own ``train_on_batch``."""
 
 from __future__ import annotations
 
@@ -47,9 +47,7 @@ def test_it_is_the_step_of_keras(batches, smoothing):
     theirs = network()
     theirs.compile(build_optimizer(config, 0.01, 3), loss=loss, metrics=["accuracy"], jit_compile=False)
     ours = network()
-    optimizer = build_optimizer(config, 0.01, 3)
-    optimizer.build(ours.trainable_variables)
-    step = compile_step(ours, optimizer, smoothing)
+    step = compile_step(ours, build_optimizer(config, 0.01, 3), smoothing)
     for inputs, labels, weights in batches:
         expected = theirs.train_on_batch(inputs, labels, sample_weight=weights, return_dict=True)
         told, right = step(inputs, labels, weights)
@@ -70,9 +68,7 @@ def test_the_network_is_traced_once_whatever_the_size_of_the_batches(batches):
 
     inputs = keras.Input((5, 4, 1), dtype="uint8")
     told = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(Told()(inputs))))
-    optimizer = build_optimizer(ClassifierConfig(), 0.01, 3)
-    optimizer.build(told.trainable_variables)
-    step = compile_step(told, optimizer, 0.0)
+    step = compile_step(told, build_optimizer(ClassifierConfig(), 0.01, 3), 0.0)
     calls.clear()
     for batch in batches:
         step(*batch)

@@ -118,7 +118,6 @@ class _Trainer:
         self.stage, self.run, self.config, self.report = stage, run, config, report
         each = len(stage.train.epoch(0, config.batch_size, config.seed)[1])
         self.optimizer = build_optimizer(config, stage.learning_rate, each * (stage.last - stage.first))
-        self.optimizer.build(stage.network.trainable_variables)
         self.step = compile_step(stage.network, self.optimizer, config.label_smoothing)
         self.answer = answerer(stage.network)
 

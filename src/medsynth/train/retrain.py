@@ -116,9 +116,7 @@ class Retrainer:
         else:
             batches = step_batches(len(labels), config.batch_size, config.seed + seed, 0)
 
-        optimizer = build_optimizer(config, rate, steps)
-        optimizer.build(network.trainable_variables)
-        step = compile_step(network, optimizer, config.label_smoothing)
+        step = compile_step(network, build_optimizer(config, rate, steps), config.label_smoothing)
         with precision(wants_bfloat16(config.training_precision)):
             for rows in itertools.islice(batches, steps):
                 step(inputs[rows], labels[rows], np.ones(len(rows), np.float32))

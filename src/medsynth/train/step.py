@@ -48,13 +48,14 @@ def compile_step(
 
     Args:
         network: From inputs to logits. What its layers add to the loss counts.
-        optimizer: Built for the network's trainable variables.
+        optimizer: Is built for the network's trainable variables.
         smoothing: Of the labels.
 
     Returns:
         From a batch's inputs, labels (n,) int64 and weights (n,) float32 to its loss and the share of images that were
         classified right, without weights.
     """
+    optimizer.build(network.trainable_variables)
     taken = network.inputs[0]
     signature = [
         tf.TensorSpec((None, *taken.shape[1:]), tf.as_dtype(taken.dtype)),
