@@ -1,10 +1,16 @@
-"""Which instructions the processor has, where that decides between two ways of computing the same."""
+"""Which processors are ours, and which instructions they have: both decide how the same is computed."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-__all__ = ["processor_has"]
+__all__ = ["allowed_cores", "processor_has"]
+
+
+def allowed_cores() -> frozenset[int]:
+    """Numbers of the processors that this process may run on (``taskset`` and containers take some away)."""
+    return frozenset(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
 
 
 def processor_has(*instructions: str, cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:

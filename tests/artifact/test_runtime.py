@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import os
 import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+import onnx
 import pytest
 
 from medsynth.artifact.runtime import import_onnxruntime, runtime_versions, session_options
 from medsynth.errors import MedsynthError
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 
 def test_telemetry_is_off_before_the_import(python: str) -> None:
@@ -37,6 +44,25 @@ def test_int8_takes_the_exact_kernels_where_the_fast_ones_overflow(monkeypatch: 
     monkeypatch.setattr("medsynth.artifact.runtime.processor_has", lambda *_: True)
     with pytest.raises(RuntimeError):  # not set
         session_options().get_session_config_entry(name)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity")
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one processor")
+def test_no_thread_leaves_the_processors_that_are_ours(python: str, tiny: ModuleType, tmp_path: Path) -> None:
+    """onnxruntime's own choice is a thread for each core of the machine, tied to it."""
+    code = """
+import os, sys
+ours = {min(os.sched_getaffinity(0))}
+os.sched_setaffinity(0, ours)  # Before any import starts threads.
+from medsynth.artifact.golden import CpuRunner
+runner = CpuRunner(sys.argv[1])
+for thread in map(int, os.listdir("/proc/self/task")):
+    assert os.sched_getaffinity(thread) <= ours, (thread, os.sched_getaffinity(thread))
+"""
+    model = tmp_path / "m.onnx"
+    onnx.save(tiny.classifier_model(), model)
+    done = subprocess.run([python, "-c", code, str(model)], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_versions_name_what_computes() -> None:

@@ -280,7 +280,7 @@ def test_memory_grows_by_the_names_alone(model: Classifier, tmp_path: Path, monk
 
     def peak(count: int) -> int:
         folder = tmp_path / str(count)
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         for index in range(count):
             (folder / f"{index}.png").touch()
         tracemalloc.start()
@@ -292,6 +292,10 @@ def test_memory_grows_by_the_names_alone(model: Classifier, tmp_path: Path, monk
         finally:
             tracemalloc.stop()
 
+    def least(count: int) -> int:
+        """Of three: pathlib interns names, and Python's one table of interned strings grows when it must, by MBs."""
+        return min(peak(count) for _ in range(3))
+
     peak(100)  # What is imported and cached at first.
     # A name and, while they are sorted, its key.
-    assert peak(4000) - peak(1000) < 3000 * 250
+    assert least(4000) - least(1000) < 3000 * 250

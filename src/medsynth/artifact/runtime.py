@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from medsynth.errors import MedsynthError
-from medsynth.processor import processor_has
+from medsynth.processor import allowed_cores, processor_has
 
 __all__ = ["import_onnxruntime", "runtime_versions", "session_options"]
 
@@ -44,9 +44,14 @@ def session_options(**entries: str) -> Any:
 
     int8 gives the same results on every x86 processor: without VNNI, onnxruntime's kernels for signed weights add pairs
     of products in 16 bits, which overflow. ``x64quantprecision`` takes other kernels.
+
+    Where the process may use only some of the processors, there is one thread for each of them: left to itself,
+    onnxruntime takes a thread for each core of the machine and ties it there, outside of what ``taskset`` allows.
     """
     options = import_onnxruntime().SessionOptions()
     options.log_severity_level = _FATAL
+    if len(allowed_cores()) < (os.cpu_count() or 1):
+        options.intra_op_num_threads = len(allowed_cores())
     # Not where there is VNNI: the sums are the same there, and onnxruntime 1.31 takes the slower kernels all the same.
     if not processor_has("avx512_vnni", "avx_vnni"):
         options.add_session_config_entry("session.x64quantprecision", "1")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from medsynth.benchmark.gpu import GpuState, gpu_state
 from medsynth.benchmark.machine import load_average
+from medsynth.processor import allowed_cores
 
-__all__ = ["Conditions", "allowed_cores", "complaints", "read_conditions"]
+__all__ = ["Conditions", "complaints", "read_conditions"]
 
 _ROOT = Path("/")
 _SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
@@ -69,11 +69,6 @@ def complaints(before: Conditions, after: Conditions) -> list[str]:
     if others:
         said.append(f"the GPU is shared with {others} other process{'es' * (others != 1)}")
     return said
-
-
-def allowed_cores() -> frozenset[int]:
-    """Numbers of the processors that this process may run on."""
-    return frozenset(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
 
 
 def _of_cores(cores: list[int], name: str) -> Iterator[float]:

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from medsynth.benchmark.conditions import allowed_cores
+from medsynth.processor import allowed_cores
 
 __all__ = ["BUSY_SHARE", "LoadMeter", "Other", "complaint"]
 

@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from medsynth.processor import allowed_cores
+
 __all__ = ["count_threads", "forget_peak_memory", "load_average", "machine_facts", "peak_memory_mib"]
 
 _PROC = Path("/proc")
@@ -20,7 +22,7 @@ def machine_facts() -> dict[str, Any]:
     return {
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),
-        "cores_allowed": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores_allowed": len(allowed_cores()),
         "cpu_quota": _cpu_quota(),
         "memory_gib": _memory_gib(),
         "system": f"{platform.system()} {platform.release()}",

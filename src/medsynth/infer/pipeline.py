@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +14,7 @@ from medsynth.dataset.table import Skipped
 from medsynth.errors import ImageError
 from medsynth.images import ImageSource, ImageSpec, load_image
 from medsynth.infer.binding import pinned
+from medsynth.processor import allowed_cores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Batch", "decode_batches"]
 
 _AHEAD = 2
-_WORKERS = min(16, max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2))
+_WORKERS = min(16, max(2, len(allowed_cores())))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
