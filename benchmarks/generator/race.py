@@ -14,6 +14,7 @@ steps in another with oneDNN, as medsynth has it; on processors with VNNI the tw
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import os
@@ -137,12 +138,13 @@ def serve(pipe: Connection, size: int, batch: int, names: list[str]) -> None:
     for step, _networks in mine.values():
         step()
     pipe.send({name: moves(*contestant) for name, contestant in mine.items()})
-    while True:  # Until the other end is done with it.
-        name, steps = pipe.recv()
-        began = time.perf_counter()
-        for _ in range(steps):
-            mine[name][0]()
-        pipe.send((time.perf_counter() - began) / steps)
+    with contextlib.suppress(EOFError):  # The other end is done.
+        while True:
+            name, steps = pipe.recv()
+            began = time.perf_counter()
+            for _ in range(steps):
+                mine[name][0]()
+            pipe.send((time.perf_counter() - began) / steps)
 
 
 def main() -> None:
