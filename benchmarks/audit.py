@@ -101,15 +101,15 @@ def main() -> None:
 
 def machine() -> dict[str, object]:
     """Processor, cores and versions."""
-    import os
-
     import numpy as np
     import PIL
+
+    from medsynth.processor import allowed_cores
 
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     return {
         "processor": next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), ""),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": len(allowed_cores()),
         "system": platform.system(),
         "python": platform.python_version(),
         "numpy": np.__version__,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import resource
 import statistics
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from medsynth.metrics import Rows, calibration_error
+from medsynth.processor import allowed_cores, processor_has
 from medsynth.train.backend import training_versions
 from medsynth.train.calibrate import fit_calibration
 
@@ -20,11 +20,10 @@ from medsynth.train.calibrate import fit_calibration
 def machine() -> dict[str, Any]:
     """Facts that seconds depend on; no names of hosts or users."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    flags = next((line for line in lines if line.startswith("flags")), "")
     return {
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": len(allowed_cores()),
         "processor": next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), ""),
-        "avx512_bf16": "avx512_bf16" in flags,
+        "avx512_bf16": processor_has("avx512_bf16"),
         "python": platform.python_version(),
         "versions": training_versions(),
     }

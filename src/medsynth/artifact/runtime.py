@@ -50,8 +50,9 @@ def session_options(**entries: str) -> Any:
     """
     options = import_onnxruntime().SessionOptions()
     options.log_severity_level = _FATAL
-    if len(allowed_cores()) < (os.cpu_count() or 1):
-        options.intra_op_num_threads = len(allowed_cores())
+    ours = len(allowed_cores())
+    if ours < (os.cpu_count() or 1):
+        options.intra_op_num_threads = ours
     # Not where there is VNNI: the sums are the same there, and onnxruntime 1.31 takes the slower kernels all the same.
     if not processor_has("avx512_vnni", "avx_vnni"):
         options.add_session_config_entry("session.x64quantprecision", "1")
